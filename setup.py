@@ -1,0 +1,30 @@
+"""keras_vad: what it needs. Exact versions live in constraints.txt, which the Makefile and CI install from."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="keras_vad",
+    version="0.1.0",
+    description="A model zoo for video anomaly detection on TensorFlow and Keras",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["keras_vad", "keras_vad.*", "serving"]),
+    package_data={"keras_vad": ["recipes/*.yaml", "py.typed"]},
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        "numpy>=2.1",
+        "scipy>=1.13",
+        "scikit-learn>=1.5",
+        "grpcio>=1.70",
+        "protobuf>=6.31",
+        "tensorflow-serving-api>=2.21,<2.22",
+        "av>=14",
+        "opencv-python-headless>=4.10,<5",
+        "pyyaml>=6",
+        "rich>=13",
+        "matplotlib>=3.9",
+        "tensorboard>=2.20",
+    ],
+    extras_require={"dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.15", "mypy>=1.15", "types-PyYAML", "psutil"]},
+)
