@@ -1,0 +1,113 @@
+"""Calibration: raw scores to (0, 1) by the quantiles of normal scores, with 0.5 as the alarm boundary.
+
+Let Q(p) be the p-quantile of the raw scores of held-out normal frames, a the alarm quantile (0.99: one normal frame in
+a hundred is above it), lo = Q(0), hi = Q(1). The calibrated score C(r) of a raw score r is
+
+* at r = Q(p): 0.05 + 0.45 p / a for p <= a, and 0.5 + 0.1 (p - a) / (1 - a) above; linear between 128 such knots;
+* above hi: y + (1 - y) z / (1 + z), with y = C(hi) and z = (r - hi) / (hi - lo);
+* below lo: y / (1 + z), with y = C(lo) and z = (lo - r) / (hi - lo).
+
+So 0.5 is exactly Q(a), an observed score, and at most a share 1 - a of the normal frames is above it. C increases
+strictly as far as float32 can tell, which keeps rankings (and AUROC). The tails are hyperbolas, not exponentials, for
+that reason: anomalies often score ten times the largest normal score, where an exponential has long been 1 in float32.
+
+Ties: knots of equal score become one, with 0.5 if Q(a) is among them and their mean level otherwise. If all normal
+scores are equal, that score gets 0.5, and the tails take its size (or 1 if it is 0) for hi - lo.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vad.errors import VadError
+from keras_vad.scoring.series import ALARM_BOUNDARY
+
+N_KNOTS = 128
+
+_KNOTS_UP_TO_ALARM = 96
+_LOWEST_LEVEL = 0.05
+_HIGHEST_LEVEL = 0.6
+_EPSILON = 2.0**-24  # 1 - 2**-24 is the largest float32 below 1
+
+
+def calibration_knots(normal_scores: np.ndarray, alarm_quantile: float) -> tuple[np.ndarray, np.ndarray]:
+    """The knots of the calibration curve.
+
+    Args:
+        normal_scores: (n,), raw scores of normal frames that the model was not trained on, n >= 1.
+        alarm_quantile: Share of normal frames that shall stay at or below the alarm boundary, in (0, 1).
+
+    Returns:
+        x: float32 (128,), raw scores, non-decreasing. When scores tie, the last knot is repeated at the end.
+        y: float32 (128,), their calibrated scores, non-decreasing, 0.5 at the alarm quantile.
+
+    Raises:
+        VadError: If there are no scores, a score is not finite or the quantile is not in (0, 1).
+
+    Example:
+    >>> x, y = calibration_knots(np.arange(1001), alarm_quantile=0.99)
+    >>> float(x[0]), float(x[y == 0.5][0]), float(x[-1])
+    (0.0, 990.0, 1000.0)
+    """
+    scores = np.asarray(normal_scores, np.float32).ravel()
+    if scores.size == 0:
+        raise VadError("calibration got no normal scores, but needs at least one; hold out a normal training video.")
+    if not np.isfinite(scores).all():
+        raise VadError(
+            f"{np.count_nonzero(~np.isfinite(scores))} of {scores.size} normal scores are NaN or infinite, but "
+            "calibration needs finite ones; the model has diverged: train it with a lower learning rate."
+        )
+    if not 0 < alarm_quantile < 1:
+        raise VadError(f"alarm quantile is {alarm_quantile}, but must lie between 0 and 1, for example 0.99.")
+
+    below = np.linspace(0, 1, _KNOTS_UP_TO_ALARM)
+    above = np.linspace(0, 1, N_KNOTS - _KNOTS_UP_TO_ALARM + 1)[1:]
+    share = np.concatenate([below * alarm_quantile, alarm_quantile + above * (1 - alarm_quantile)])
+    level = np.concatenate(
+        [
+            _LOWEST_LEVEL + (ALARM_BOUNDARY - _LOWEST_LEVEL) * below,
+            ALARM_BOUNDARY + (_HIGHEST_LEVEL - ALARM_BOUNDARY) * above,
+        ]
+    )
+    # "higher": every knot is an observed score, and no more than the promised share of them lies above the boundary.
+    quantiles = np.quantile(scores, np.minimum(share, 1), method="higher")
+    x, group = np.unique(quantiles, return_inverse=True)
+    y = np.bincount(group, weights=level) / np.bincount(group)
+    y[group[_KNOTS_UP_TO_ALARM - 1]] = ALARM_BOUNDARY
+    padding = (0, N_KNOTS - len(x))
+    return np.pad(x, padding, mode="edge").astype(np.float32), np.pad(y, padding, mode="edge").astype(np.float32)
+
+
+def apply_calibration(raw: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Calibrated scores, with core TensorFlow operations only, so that it can live in an exported graph.
+
+    Args:
+        raw: float32 of any shape.
+        x: float32 (K,), knots of ``calibration_knots``.
+        y: float32 (K,), their calibrated scores.
+
+    Returns:
+        float32 like ``raw``, in (0, 1), increasing with ``raw``; NaN where ``raw`` is NaN.
+
+    Example:
+    >>> x, y = calibration_knots(np.arange(1001), alarm_quantile=0.99)
+    >>> apply_calibration([-1e9, 990.0, 2000.0], x, y).numpy().round(3)
+    array([0.   , 0.5  , 0.798], dtype=float32)
+    """
+    raw = tf.convert_to_tensor(raw, tf.float32)
+    x, y = tf.convert_to_tensor(x, tf.float32), tf.convert_to_tensor(y, tf.float32)
+
+    right = tf.reshape(tf.searchsorted(x, tf.reshape(raw, [-1]), side="right"), tf.shape(raw))
+    right = tf.clip_by_value(right, 1, tf.shape(x)[0] - 1)
+    x0, x1 = tf.gather(x, right - 1), tf.gather(x, right)
+    y0, y1 = tf.gather(y, right - 1), tf.gather(y, right)
+    inside = y0 + (y1 - y0) * tf.clip_by_value(tf.math.divide_no_nan(raw - x0, x1 - x0), 0.0, 1.0)
+
+    spread, size = x[-1] - x[0], tf.abs(x[0])
+    scale = tf.where(spread > 0, spread, tf.where(size > 0, size, tf.ones_like(size)))
+    largest = 1e30  # keeps z / (1 + z) a number for infinite raw scores
+    beyond = tf.clip_by_value((raw - x[-1]) / scale, 0.0, largest)
+    short = tf.clip_by_value((x[0] - raw) / scale, 0.0, largest)
+    calibrated = tf.where(raw >= x[-1], y[-1] + (1 - y[-1]) * (beyond / (1 + beyond)), inside)
+    calibrated = tf.where(raw < x[0], y[0] / (1 + short), calibrated)
+    calibrated = tf.clip_by_value(calibrated, _EPSILON, 1 - _EPSILON)
+    return tf.where(tf.math.is_nan(raw), raw, calibrated)
