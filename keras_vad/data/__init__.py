@@ -1,0 +1,32 @@
+"""Videos in: decoding, data-set readers, the frame cache, windows as tf.data.
+
+The usual walk: ``open_dataset`` -> ``hold_out`` -> ``FrameCache.get`` -> ``window_dataset``.
+"""
+
+from keras_vad.data.base import VideoDataset
+from keras_vad.data.cache import CachedFrames, FrameCache
+from keras_vad.data.datasets import DATASETS, open_dataset
+from keras_vad.data.shapes import make_shapes
+from keras_vad.data.splits import hold_out
+from keras_vad.data.video import ArrayFrames, Clip, FrameFolder, FrameSource, Labels, Video, VideoFile, open_video
+from keras_vad.data.windows import steps_per_epoch, window_dataset
+
+__all__ = [
+    "DATASETS",
+    "ArrayFrames",
+    "CachedFrames",
+    "Clip",
+    "FrameCache",
+    "FrameFolder",
+    "FrameSource",
+    "Labels",
+    "Video",
+    "VideoDataset",
+    "VideoFile",
+    "hold_out",
+    "make_shapes",
+    "open_dataset",
+    "open_video",
+    "steps_per_epoch",
+    "window_dataset",
+]

@@ -1,0 +1,193 @@
+"""The shapes data set (Jacob & Levine 2019, section III): squares and circles on a road, triangles are the anomaly."""
+
+import os
+import shutil
+import tempfile
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from keras_vad.errors import VadError
+
+FRAME_SIZE = 170
+SHAPE_SIZE = 20
+UPPER_LANE = 35  # y of the top of the squares
+LOWER_LANE = 122  # y of the top of the circles
+GAPS = (4, 19)  # pixels between two shapes, both ends included
+COLOURS = (
+    (214, 39, 40),
+    (31, 119, 180),
+    (255, 127, 14),
+    (148, 103, 189),
+    (227, 119, 194),
+    (240, 240, 240),
+    (20, 20, 20),
+    (255, 221, 51),
+)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """A shape of one lane; ``entry`` is the frame in which it stands just outside the picture."""
+
+    entry: int
+    colour: tuple[int, int, int]
+    triangle: bool
+
+
+def make_shapes(
+    folder: str | os.PathLike[str],
+    train_frames: int,
+    test_frames: int,
+    seed: int,
+    anomaly_probability: float = 0.1,
+    frames_per_video: int = 200,
+) -> Path:
+    """Draw the shapes data set and write it in the layout of UCSD Ped1 and Ped2.
+
+    Frames are 170x170 RGB. On a static background, drawn from the seed, squares of 20 pixels move right in the upper
+    lane (y 35 to 55) and circles left in the lower lane (y 122 to 142), 1 pixel a frame, 4 to 19 pixels apart, each in
+    one of 8 colours. In the test videos every shape is a triangle with a given probability: that is the anomaly. Its
+    visible pixels are the mask; a frame with such a pixel is anomalous.
+
+    Args:
+        folder: Where to write; must not exist or be empty. It is written beside and renamed at the end.
+        train_frames: Frames of all training videos.
+        test_frames: Frames of all test videos.
+        seed: Fixes every pixel.
+        anomaly_probability: Of a shape of the test videos to be a triangle; the paper's 100 events in 6,500 frames are
+            about 0.24.
+        frames_per_video: A split is one continuous scene, cut into videos of about this length.
+
+    Returns:
+        The folder.
+
+    Raises:
+        VadError: If the folder is not empty or cannot be written, or an argument is out of its range.
+    """
+    folder = Path(folder)
+    for name, value in (("train", train_frames), ("test", test_frames), ("video", frames_per_video)):
+        if value < 1:
+            raise VadError(f"the number of {name} frames is {value}, but must be at least 1.")
+    if not 0 <= anomaly_probability <= 1:
+        raise VadError(f"the probability of an anomaly is {anomaly_probability}, but must lie between 0 and 1.")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise VadError(f"{folder} exists and is not an empty folder; choose another folder or delete it.")
+    partial: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        _write_split(partial, "Train", train_frames, [seed, 1], 0.0, frames_per_video, _background(seed))
+        _write_split(partial, "Test", test_frames, [seed, 2], anomaly_probability, frames_per_video, _background(seed))
+        partial.chmod(0o755)
+        partial.rename(folder)
+    except OSError as error:
+        raise VadError(
+            f"the shapes data set cannot be written to {folder} ({error.strerror}); free some space."
+        ) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _write_split(
+    root: Path,
+    split: str,
+    n_frames: int,
+    seed: list[int],
+    anomaly_probability: float,
+    frames_per_video: int,
+    background: Image.Image,
+) -> None:
+    rng = np.random.default_rng(seed)
+    upper = _lane(rng, n_frames, anomaly_probability)
+    lower = _lane(rng, n_frames, anomaly_probability)
+    n_videos = max(1, round(n_frames / frames_per_video))
+    ranges = []
+    for number, frames in enumerate(np.array_split(np.arange(n_frames), n_videos), start=1):
+        clip = root / split / f"{split}{number:03d}"
+        masks = clip.with_name(f"{clip.name}_gt")
+        clip.mkdir(parents=True)
+        if split == "Test":
+            masks.mkdir()
+        anomalous = np.zeros(len(frames), bool)
+        for index, time in enumerate(frames.tolist()):
+            image, mask = _draw(background, upper, lower, time)
+            image.save(clip / f"{index + 1:03d}.png", compress_level=1)
+            if split == "Test":
+                mask.save(masks / f"{index + 1:03d}.png")
+                anomalous[index] = mask.getbbox() is not None
+        ranges.append(_matlab_ranges(anomalous))
+    if split == "Test":
+        lines = ["TestVideoFile = {};", *(f"TestVideoFile{{end+1}}.gt_frame = [{text}];" for text in ranges)]
+        (root / split / "shapes.m").write_text("\n".join(lines) + "\n")
+
+
+def _lane(rng: np.random.Generator, n_frames: int, anomaly_probability: float) -> list[_Shape]:
+    """The shapes of a lane, by time of entry; the lane is already full in frame 0."""
+    shapes = []
+    entry = -(FRAME_SIZE + SHAPE_SIZE)
+    while entry < n_frames:
+        colour = COLOURS[rng.integers(len(COLOURS))]
+        shapes.append(_Shape(entry, colour, bool(rng.random() < anomaly_probability)))
+        entry += SHAPE_SIZE + int(rng.integers(GAPS[0], GAPS[1], endpoint=True))
+    return shapes
+
+
+def _draw(
+    background: Image.Image, upper: list[_Shape], lower: list[_Shape], time: int
+) -> tuple[Image.Image, Image.Image]:
+    """The RGB frame and its mask, 255 where a triangle is, at a time in frames."""
+    image, mask = background.copy(), Image.new("L", background.size)
+    picture, masked = ImageDraw.Draw(image), ImageDraw.Draw(mask)
+    side = SHAPE_SIZE - 1
+    for lane, top in ((upper, UPPER_LANE), (lower, LOWER_LANE)):
+        first = bisect_right(lane, time - FRAME_SIZE - SHAPE_SIZE, key=lambda shape: shape.entry)
+        last = bisect_left(lane, time, key=lambda shape: shape.entry)
+        for shape in lane[first:last]:
+            way = time - shape.entry
+            left = way - SHAPE_SIZE if lane is upper else FRAME_SIZE - way
+            box = (left, top, left + side, top + side)
+            if shape.triangle:
+                corners = [(left, top + side), (left + side, top + side), (left + side // 2, top)]
+                picture.polygon(corners, fill=shape.colour)
+                masked.polygon(corners, fill=255)
+            elif lane is upper:
+                picture.rectangle(box, fill=shape.colour)
+            else:
+                picture.ellipse(box, fill=shape.colour)
+    return image, mask
+
+
+def _background(seed: int) -> Image.Image:
+    """A country road from above: grass with bushes, a lane of asphalt for each row of shapes, dashed middle lines."""
+    rng = np.random.default_rng([seed, 0])
+    image = Image.new("RGB", (FRAME_SIZE, FRAME_SIZE), (86, 125, 70))
+    draw = ImageDraw.Draw(image)
+    for _ in range(40):
+        x, y = rng.integers(-5, FRAME_SIZE, 2).tolist()
+        radius = int(rng.integers(2, 7))
+        green = int(rng.integers(70, 120))
+        draw.ellipse((x, y, x + 2 * radius, y + 2 * radius), fill=(green // 2, green, green // 3))
+    for top in (UPPER_LANE, LOWER_LANE):
+        draw.rectangle((0, top - 7, FRAME_SIZE, top + SHAPE_SIZE + 6), fill=(105, 105, 108))
+        for y in (top - 5, top + SHAPE_SIZE + 4):
+            draw.line((0, y, FRAME_SIZE, y), fill=(200, 200, 200))
+    for x in range(int(rng.integers(12)), FRAME_SIZE, 24):
+        draw.rectangle((x, FRAME_SIZE // 2 - 4, x + 11, FRAME_SIZE // 2 - 2), fill=(150, 140, 110))
+    grain = rng.normal(0, 6, (FRAME_SIZE, FRAME_SIZE, 1))
+    return Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
+
+
+def _matlab_ranges(anomalous: np.ndarray) -> str:
+    """Runs of true frames as ``first:last``, counted from 1, end included.
+
+    >>> _matlab_ranges(np.array([True, True, False, True]))
+    '1:2, 4:4'
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], anomalous.astype(np.int8), [0]])))
+    return ", ".join(f"{start + 1}:{stop}" for start, stop in edges.reshape(-1, 2).tolist())
