@@ -23,7 +23,7 @@ class VideoDataset(ABC):
         """The test videos in natural order, each with its labels or ``None`` where there are none."""
 
     def fingerprint(self) -> str:
-        """A hash of every frame's bytes and every label: two runs with equal fingerprints saw equal data."""
+        """A hash of all frames as stored and all frame labels: runs with equal fingerprints saw equal data."""
         digest = hashlib.sha256(self.name.encode())
         for video in self.train_videos():
             digest.update(f"train {video.name} {video.frames.content_key()}".encode())

@@ -14,12 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.lib import format as npy
 
-from keras_vad.data.video import Clip, Video
+from keras_vad.data.video import Clip, FrameSource, Video
 from keras_vad.errors import VadError
 from keras_vad.layers.frames import resize_frames
 
 FORMAT_VERSION = 1
-_BATCH = 32  # frames resized at a time
+_BATCH_BYTES = 1 << 25  # of frames resized at a time: large frames must not fill the memory
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class CachedFrames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames in order, uint8 (H, W, 3)."""
-        for start in range(0, self.length, _BATCH):
-            yield from self.read(start, min(_BATCH, self.length - start))
+        batch = _batch_size(self.size)
+        for start in range(0, self.length, batch):
+            yield from self.read(start, min(batch, self.length - start))
 
     def read(self, start: int, count: int, stride: int = 1) -> np.ndarray:
         """Read frames ``start``, ``start + stride``, ...
@@ -155,14 +156,19 @@ class FrameCache:
         except OSError as error:
             raise VadError(
                 f"the frames of {video.name} at {size[1]}x{size[0]} cannot be kept in {self.root} ({error.strerror}); "
-                "free some space there, or set KERAS_VAD_CACHE to a folder with more."
+                "free some space there, or set KERAS_VAD_CACHE to another folder that you can write to."
             ) from error
 
 
-def _resized(frames: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
+def _batch_size(size: tuple[int, int]) -> int:
+    return min(64, max(1, _BATCH_BYTES // (size[0] * size[1] * 3)))
+
+
+def _resized(frames: FrameSource, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Batches of frames at the size wanted: uint8 (n, H, W), if all frames of the batch are gray, or (n, H, W, 3)."""
     iterator = iter(frames)
-    while batch := list(islice(iterator, _BATCH)):
+    batch_size = _batch_size(frames.size)
+    while batch := list(islice(iterator, batch_size)):
         images = np.stack(batch)
         gray = np.array_equal(images[..., 0], images[..., 1]) and np.array_equal(images[..., 0], images[..., 2])
         with tf.device("CPU:0"):  # The same pixels, whatever the machine has.

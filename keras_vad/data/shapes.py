@@ -38,6 +38,36 @@ class _Shape:
     triangle: bool
 
 
+@dataclass(frozen=True)
+class _Scene:
+    """A background and the shapes of both lanes, by time of entry."""
+
+    background: Image.Image
+    upper: list[_Shape]
+    lower: list[_Shape]
+
+    def draw(self, time: int) -> tuple[Image.Image, Image.Image]:
+        """The RGB frame at a time in frames, and its mask: 255 where a triangle is."""
+        image, mask = self.background.copy(), Image.new("L", self.background.size)
+        picture, masked = ImageDraw.Draw(image), ImageDraw.Draw(mask)
+        for lane, top in ((self.upper, UPPER_LANE), (self.lower, LOWER_LANE)):
+            first = bisect_right(lane, time - FRAME_SIZE - SHAPE_SIZE, key=lambda shape: shape.entry)
+            last = bisect_left(lane, time, key=lambda shape: shape.entry)
+            for shape in lane[first:last]:
+                way = time - shape.entry
+                left = way - SHAPE_SIZE if lane is self.upper else FRAME_SIZE - way
+                right, bottom = left + SHAPE_SIZE - 1, top + SHAPE_SIZE - 1
+                if shape.triangle:
+                    corners = [(left, bottom), (right, bottom), ((left + right) // 2, top)]
+                    picture.polygon(corners, fill=shape.colour)
+                    masked.polygon(corners, fill=255)
+                elif lane is self.upper:
+                    picture.rectangle((left, top, right, bottom), fill=shape.colour)
+                else:
+                    picture.ellipse((left, top, right, bottom), fill=shape.colour)
+        return image, mask
+
+
 def make_shapes(
     folder: str | os.PathLike[str],
     train_frames: int,
@@ -76,17 +106,26 @@ def make_shapes(
         raise VadError(f"the probability of an anomaly is {anomaly_probability}, but must lie between 0 and 1.")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise VadError(f"{folder} exists and is not an empty folder; choose another folder or delete it.")
+    background = _background(seed)
+    train = _scene(background, train_frames, 0.0, [seed, 1])
+    test = _scene(background, test_frames, anomaly_probability, [seed, 2])
     partial: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        _write_split(partial, "Train", train_frames, [seed, 1], 0.0, frames_per_video, _background(seed))
-        _write_split(partial, "Test", test_frames, [seed, 2], anomaly_probability, frames_per_video, _background(seed))
         partial.chmod(0o755)
+        for number, frames in enumerate(_clips(train_frames, frames_per_video), start=1):
+            _write_clip(partial / "Train" / f"Train{number:03d}", train, frames)
+        lines = ["TestVideoFile = {};"]
+        for number, frames in enumerate(_clips(test_frames, frames_per_video), start=1):
+            anomalous = _write_clip(partial / "Test" / f"Test{number:03d}", test, frames, masks=True)
+            lines.append(f"TestVideoFile{{end+1}}.gt_frame = [{_matlab_ranges(anomalous)}];")
+        (partial / "Test" / "shapes.m").write_text("\n".join(lines) + "\n")
         partial.rename(folder)
     except OSError as error:
         raise VadError(
-            f"the shapes data set cannot be written to {folder} ({error.strerror}); free some space."
+            f"the shapes data set cannot be written to {folder} ({error.strerror or error}); choose a folder that you "
+            "can write to, on a disk with enough space."
         ) from error
     finally:
         if partial is not None:
@@ -94,37 +133,32 @@ def make_shapes(
     return folder
 
 
-def _write_split(
-    root: Path,
-    split: str,
-    n_frames: int,
-    seed: list[int],
-    anomaly_probability: float,
-    frames_per_video: int,
-    background: Image.Image,
-) -> None:
+def _clips(n_frames: int, frames_per_video: int) -> list[np.ndarray]:
+    """The frame numbers of every video: about ``frames_per_video``, no video much shorter than another."""
+    return np.array_split(np.arange(n_frames), max(1, round(n_frames / frames_per_video)))
+
+
+def _write_clip(clip: Path, scene: _Scene, frames: np.ndarray, masks: bool = False) -> np.ndarray:
+    """Write the frames of a clip, and its masks beside it; returns which frames are anomalous, bool (n,)."""
+    clip.mkdir(parents=True)
+    mask_folder = clip.with_name(f"{clip.name}_gt")
+    if masks:
+        mask_folder.mkdir()
+    anomalous = np.zeros(len(frames), bool)
+    for index, time in enumerate(frames.tolist()):
+        image, mask = scene.draw(time)
+        anomalous[index] = mask.getbbox() is not None
+        image.save(clip / f"{index + 1:03d}.png", compress_level=1)
+        if masks:
+            mask.save(mask_folder / f"{index + 1:03d}.png")
+    return anomalous
+
+
+def _scene(background: Image.Image, n_frames: int, anomaly_probability: float, seed: list[int]) -> _Scene:
+    """Draw lots for every shape of both lanes."""
     rng = np.random.default_rng(seed)
-    upper = _lane(rng, n_frames, anomaly_probability)
-    lower = _lane(rng, n_frames, anomaly_probability)
-    n_videos = max(1, round(n_frames / frames_per_video))
-    ranges = []
-    for number, frames in enumerate(np.array_split(np.arange(n_frames), n_videos), start=1):
-        clip = root / split / f"{split}{number:03d}"
-        masks = clip.with_name(f"{clip.name}_gt")
-        clip.mkdir(parents=True)
-        if split == "Test":
-            masks.mkdir()
-        anomalous = np.zeros(len(frames), bool)
-        for index, time in enumerate(frames.tolist()):
-            image, mask = _draw(background, upper, lower, time)
-            image.save(clip / f"{index + 1:03d}.png", compress_level=1)
-            if split == "Test":
-                mask.save(masks / f"{index + 1:03d}.png")
-                anomalous[index] = mask.getbbox() is not None
-        ranges.append(_matlab_ranges(anomalous))
-    if split == "Test":
-        lines = ["TestVideoFile = {};", *(f"TestVideoFile{{end+1}}.gt_frame = [{text}];" for text in ranges)]
-        (root / split / "shapes.m").write_text("\n".join(lines) + "\n")
+    upper, lower = (_lane(rng, n_frames, anomaly_probability) for _ in range(2))
+    return _Scene(background, upper, lower)
 
 
 def _lane(rng: np.random.Generator, n_frames: int, anomaly_probability: float) -> list[_Shape]:
@@ -138,33 +172,8 @@ def _lane(rng: np.random.Generator, n_frames: int, anomaly_probability: float) -
     return shapes
 
 
-def _draw(
-    background: Image.Image, upper: list[_Shape], lower: list[_Shape], time: int
-) -> tuple[Image.Image, Image.Image]:
-    """The RGB frame and its mask, 255 where a triangle is, at a time in frames."""
-    image, mask = background.copy(), Image.new("L", background.size)
-    picture, masked = ImageDraw.Draw(image), ImageDraw.Draw(mask)
-    side = SHAPE_SIZE - 1
-    for lane, top in ((upper, UPPER_LANE), (lower, LOWER_LANE)):
-        first = bisect_right(lane, time - FRAME_SIZE - SHAPE_SIZE, key=lambda shape: shape.entry)
-        last = bisect_left(lane, time, key=lambda shape: shape.entry)
-        for shape in lane[first:last]:
-            way = time - shape.entry
-            left = way - SHAPE_SIZE if lane is upper else FRAME_SIZE - way
-            box = (left, top, left + side, top + side)
-            if shape.triangle:
-                corners = [(left, top + side), (left + side, top + side), (left + side // 2, top)]
-                picture.polygon(corners, fill=shape.colour)
-                masked.polygon(corners, fill=255)
-            elif lane is upper:
-                picture.rectangle(box, fill=shape.colour)
-            else:
-                picture.ellipse(box, fill=shape.colour)
-    return image, mask
-
-
 def _background(seed: int) -> Image.Image:
-    """A country road from above: grass with bushes, a lane of asphalt for each row of shapes, dashed middle lines."""
+    """A country road from above: grass with bushes, and a lane of asphalt for each row of shapes."""
     rng = np.random.default_rng([seed, 0])
     image = Image.new("RGB", (FRAME_SIZE, FRAME_SIZE), (86, 125, 70))
     draw = ImageDraw.Draw(image)
@@ -177,8 +186,6 @@ def _background(seed: int) -> Image.Image:
         draw.rectangle((0, top - 7, FRAME_SIZE, top + SHAPE_SIZE + 6), fill=(105, 105, 108))
         for y in (top - 5, top + SHAPE_SIZE + 4):
             draw.line((0, y, FRAME_SIZE, y), fill=(200, 200, 200))
-    for x in range(int(rng.integers(12)), FRAME_SIZE, 24):
-        draw.rectangle((x, FRAME_SIZE // 2 - 4, x + 11, FRAME_SIZE // 2 - 2), fill=(150, 140, 110))
     grain = rng.normal(0, 6, (FRAME_SIZE, FRAME_SIZE, 1))
     return Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
 

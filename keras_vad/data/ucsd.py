@@ -131,11 +131,10 @@ def _find(data_dir: Path, expected: UCSDCounts | None) -> Path:
     if expected is None:
         missing = "Test" if (data_dir / "Train").is_dir() else "Train"
         raise VadError(f"{data_dir} holds no folder {missing}; give the folder with the folders Train and Test.")
-    below = [data_dir / "/".join(["*"] * depth) / expected.folder for depth in range(3)]
-    found = [path for pattern in below for path in sorted(data_dir.glob(str(pattern.relative_to(data_dir))))]
-    for path in found:
-        if complete(path):
-            return path
+    for pattern in (expected.folder, f"*/{expected.folder}", f"*/*/{expected.folder}"):
+        for path in sorted(data_dir.glob(pattern)):
+            if complete(path):
+                return path
     raise VadError(
         f"{data_dir} holds no folder {expected.folder} with the folders Train and Test in it; unpack the data set "
         "there or give the folder it lies in."

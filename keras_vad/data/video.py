@@ -402,9 +402,12 @@ class Clip:
 
 def _file_hash(path: Path) -> bytes:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise VadError(f"{path} cannot be read ({error.strerror}); make it readable or copy it again.") from error
     return digest.digest()
 
 
