@@ -1,0 +1,1 @@
+"""Named protocols, metrics, trivial baselines and the table of results."""

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.series import ALARM_BOUNDARY
+from keras_vad.scoring.series import ALARM_BOUNDARY, finite_scores
 
 N_KNOTS = 128
 
@@ -48,14 +48,7 @@ def calibration_knots(normal_scores: np.ndarray, alarm_quantile: float) -> tuple
     >>> float(x[0]), float(x[y == 0.5][0]), float(x[-1])
     (0.0, 990.0, 1000.0)
     """
-    scores = np.asarray(normal_scores, np.float32).ravel()
-    if scores.size == 0:
-        raise VadError("calibration got no normal scores, but needs at least one; hold out a normal training video.")
-    if not np.isfinite(scores).all():
-        raise VadError(
-            f"{np.count_nonzero(~np.isfinite(scores))} of {scores.size} normal scores are NaN or infinite, but "
-            "calibration needs finite ones; the model has diverged: train it with a lower learning rate."
-        )
+    scores = finite_scores(normal_scores, "calibration").astype(np.float32).ravel()
     if not 0 < alarm_quantile < 1:
         raise VadError(f"alarm quantile is {alarm_quantile}, but must lie between 0 and 1, for example 0.99.")
 

@@ -97,3 +97,25 @@ def assemble(answers: Iterable[tuple[Chunk, Mapping[str, np.ndarray]]]) -> Video
         parts={key.removeprefix(PART_PREFIX): value for key, value in joined.items() if key.startswith(PART_PREFIX)},
         maps=joined.get("maps"),
     )
+
+
+def finite_scores(scores: np.ndarray, needed_by: str) -> np.ndarray:
+    """The scores as float64, or an error if there is none or one is not finite.
+
+    Args:
+        scores: Any shape.
+        needed_by: What needs them, for the message.
+
+    Raises:
+        VadError: If there are no scores, or one is NaN or infinite.
+    """
+    scores = np.asarray(scores, np.float64)
+    if scores.size == 0:
+        raise VadError(f"{needed_by} got no scores, but needs at least one; give a video that is not empty.")
+    bad = np.count_nonzero(~np.isfinite(scores))
+    if bad:
+        raise VadError(
+            f"{bad} of {scores.size} scores are NaN or infinite, but {needed_by} needs finite ones; the model may have "
+            "diverged: train it again with a lower learning rate."
+        )
+    return scores

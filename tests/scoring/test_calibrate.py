@@ -83,8 +83,8 @@ def test_works_in_a_graph_of_any_shape() -> None:
 @pytest.mark.parametrize(
     ("scores", "a", "message"),
     [
-        ([], 0.9, "got no normal scores"),
-        ([1, np.nan], 0.9, "1 of 2 normal scores are NaN"),
+        ([], 0.9, "calibration got no scores"),
+        ([1, np.nan], 0.9, "1 of 2 scores are NaN"),
         ([1, 2], 1.0, "alarm quantile is 1.0"),
     ],
 )

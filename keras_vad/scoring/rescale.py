@@ -1,0 +1,74 @@
+"""Per-video rescaling, as papers do it before they pool the frames of all videos.
+
+It needs the whole video, so it looks ahead, and it makes every video's highest score equally high, whether something
+happens in it or not. It belongs to the protocol ``paper`` only.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_vad.errors import VadError
+from keras_vad.scoring.series import finite_scores
+
+
+def _max(scores: np.ndarray) -> np.ndarray:
+    if scores.min() < 0:
+        raise VadError(
+            f'rescaling "max" found a score of {scores.min():.6g}, but divides by the maximum and needs scores of at '
+            'least 0; use "min_max".'
+        )
+    return (scores - scores.min()) / scores.max()
+
+
+def _min_max(scores: np.ndarray) -> np.ndarray:
+    return (scores - scores.min()) / np.ptp(scores)
+
+
+def _robust(scores: np.ndarray) -> np.ndarray:
+    low, median, high = np.quantile(scores, [0.01, 0.5, 0.99])
+    return (scores - median) / (high - low if high > low else np.ptp(scores))
+
+
+def _none(scores: np.ndarray) -> np.ndarray:
+    return scores
+
+
+RESCALINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "max": _max,
+    "min_max": _min_max,
+    "robust": _robust,
+    "none": _none,
+}
+
+
+def rescale(scores: np.ndarray, method: str) -> np.ndarray:
+    """Rescale the scores of one video.
+
+    * ``max``: (s - min) / max, Sun et al. 2020, eq. 14.
+    * ``min_max``: (s - min) / (max - min), in [0, 1].
+    * ``robust``: (s - median) / (q99 - q1), Lohani et al. 2023; divided by max - min if q99 = q1.
+    * ``none``: s.
+
+    If all scores are equal, all but ``none`` give 0.
+
+    Args:
+        scores: (m,), scores of one video's frames, finite, m >= 1.
+        method: One of the above.
+
+    Returns:
+        float64 (m,).
+
+    Raises:
+        VadError: If the method is unknown, a score is not finite, there are none, or ``max`` meets a negative score.
+
+    Example:
+    >>> rescale(np.array([1, 2, 4]), "max").tolist()
+    [0.0, 0.25, 0.75]
+    """
+    if method not in RESCALINGS:
+        raise VadError(f'rescaling "{method}" is unknown; choose one of {", ".join(RESCALINGS)}.')
+    scores = finite_scores(scores, "rescaling")
+    if method != "none" and np.ptp(scores) == 0:
+        return np.zeros_like(scores)
+    return RESCALINGS[method](scores)

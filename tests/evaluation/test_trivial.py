@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_vad.data.cache import FrameCache
+from keras_vad.data.video import ArrayFrames, Video
+from keras_vad.errors import VadError
+from keras_vad.evaluation.trivial import FRAME_SIZE, TRIVIAL_BASELINES, trivial_scores
+
+
+def gray_video(name: str, *values: int) -> Video:
+    """One constant frame a value, at the baselines' size."""
+    return Video(name, ArrayFrames(np.stack([np.full(FRAME_SIZE, value, np.uint8) for value in values])))
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    train = [gray_video("a", 10, 51, 51), gray_video("b", 51, 200)]  # median 51, 0.2 of white
+    scores = trivial_scores(train, [gray_video("c", 51, 102, 0)], FrameCache(tmp_path))
+    assert tuple(scores) == TRIVIAL_BASELINES
+    expected = {
+        "trivial_background_difference": [0, 0.2, 0.2],
+        "trivial_background_difference_squared": [0, 0.04, 0.04],
+        "trivial_frame_difference": [0.2, 0.4],
+        "trivial_frame_difference_squared": [0.04, 0.16],
+        "trivial_blurred_frame_difference": [0.04, 0.16],
+    }
+    for name, values in expected.items():
+        (series,) = scores[name]
+        assert series.frame_index.tolist() == list(range(3 - len(values), 3))
+        np.testing.assert_allclose(series.raw, values, atol=1e-6)
+
+
+def test_batches_leave_no_seam(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, 150)
+    scores = trivial_scores([gray_video("a", 0)], [gray_video("b", *values)], FrameCache(tmp_path))
+    difference = np.abs(np.diff(values / 255))
+    np.testing.assert_allclose(scores["trivial_frame_difference"][0].raw, difference, atol=1e-6)
+
+
+def test_a_spot_moves_only_the_blurred_maximum_much(tmp_path: Path) -> None:
+    frames = np.zeros((2, *FRAME_SIZE), np.uint8)
+    frames[1, 40:60, 40:60] = 255
+    spot = Video("spot", ArrayFrames(frames))
+    scores = trivial_scores([gray_video("a", 0)], [spot], FrameCache(tmp_path))
+    assert scores["trivial_frame_difference"][0].raw[0] == pytest.approx(400 / (120 * 180))
+    assert scores["trivial_blurred_frame_difference"][0].raw[0] > 0.9
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(VadError, match="got no training videos"):
+        trivial_scores([], [gray_video("a", 1, 2)], FrameCache(tmp_path))
+    with pytest.raises(VadError, match="test video a has a single frame"):
+        trivial_scores([gray_video("b", 1)], [gray_video("a", 1)], FrameCache(tmp_path))

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from keras_vad.errors import VadError
+from keras_vad.scoring.rescale import RESCALINGS, rescale
+
+errors = arrays(np.float64, st.integers(1, 150), elements=st.floats(0, 1e3, allow_subnormal=False))
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("max", [0.75, 0, 0.25, 0.5]),  # (s - 1) / 4
+        ("min_max", [1, 0, 1 / 3, 2 / 3]),
+        ("robust", [1.5 / 2.94, -1.5 / 2.94, -0.5 / 2.94, 0.5 / 2.94]),  # median 2.5, q99 3.97, q1 1.03
+        ("none", [4, 1, 2, 3]),
+    ],
+)
+def test_by_hand(method: str, expected: list[float]) -> None:
+    np.testing.assert_allclose(rescale(np.array([4, 1, 2, 3]), method), expected, rtol=1e-12)
+
+
+def test_robust_falls_back_to_the_range() -> None:
+    scores = np.zeros(1000)
+    scores[500] = 5  # q1 = q99 = 0
+    assert rescale(scores, "robust").max() == 1
+
+
+@pytest.mark.parametrize("method", ["max", "min_max", "robust"])
+@pytest.mark.parametrize("value", [0.0, 7.0, -1.0])
+def test_constant_scores_become_zero(method: str, value: float) -> None:
+    assert rescale(np.full(5, value), method).tolist() == [0] * 5
+
+
+@given(errors, st.sampled_from(list(RESCALINGS)))
+def test_keeps_the_order_of_a_video(scores: np.ndarray, method: str) -> None:
+    order = np.argsort(scores, kind="stable")
+    assert (np.diff(rescale(scores, method)[order]) >= 0).all()
+
+
+@given(errors, st.floats(0.5, 100))
+def test_does_not_depend_on_the_unit(scores: np.ndarray, factor: float) -> None:
+    if np.ptp(scores) < 1e-6 * scores.max():
+        return
+    for method in ("max", "min_max"):
+        np.testing.assert_allclose(rescale(scores * factor, method), rescale(scores, method), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scores", "method", "message"),
+    [
+        ([1, 2], "median", 'rescaling "median" is unknown; choose one of max, min_max, robust, none'),
+        ([1, np.nan, np.inf], "max", "2 of 3 scores are NaN or infinite"),
+        ([], "max", "rescaling got no scores"),
+        ([-1, 2], "max", 'found a score of -1, .* use "min_max"'),
+    ],
+)
+def test_bad_input(scores: list[float], method: str, message: str) -> None:
+    with pytest.raises(VadError, match=message):
+        rescale(np.array(scores), method)
