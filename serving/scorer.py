@@ -1,7 +1,6 @@
 """Scores of a video from a served model: TensorFlow Serving or the local server."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -15,7 +14,6 @@ from keras_vad.scoring.series import VideoScores, score_in_chunks
 from keras_vad.window import Window
 
 _CHANNEL_OPTIONS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
-_RESIZE_BATCH = 16
 
 
 class ServedDetector:
@@ -95,9 +93,9 @@ class ServedDetector:
         """
         signature = "score_maps" if maps else "serving_default"
         return score_in_chunks(
-            _resized(frames, self.window.size),
+            frames,
             self.window,
-            lambda chunk: self._predict(signature, frames=chunk),
+            lambda chunk: self._predict(signature, frames=resize_frames(chunk, self.window.size).numpy()),
             chunk_length,
         )
 
@@ -153,13 +151,3 @@ def score_over_grpc(
     """
     with ServedDetector(target, model, version, timeout) as detector:
         return detector.score_video(frames, maps, chunk_length)
-
-
-def _resized(frames: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Frames of the model's size. Several at a time: one call of TensorFlow each would take longer than the resize."""
-    frames = iter(frames)
-    while batch := list(islice(frames, _RESIZE_BATCH)):
-        if len({frame.shape for frame in batch}) > 1:
-            yield from (resize_frames(frame, size).numpy() for frame in batch)
-        else:
-            yield from resize_frames(np.stack(batch), size).numpy()
