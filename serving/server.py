@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import grpc
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -155,9 +155,8 @@ def _input_tensors(
     tensors = {}
     for name, info in signature.inputs.items():
         proto = inputs[name]
-        expected, found = tf.as_dtype(info.dtype), _dtype_name(proto.dtype)
-        if found != expected.name:
-            raise _invalid(f"Expected input {name} to be {expected.name} but get {found}.")
+        if proto.dtype != info.dtype:
+            raise _invalid(f"Expected input {name} to be {_dtype_name(info.dtype)} but get {_dtype_name(proto.dtype)}.")
         try:
             value = tf.make_ndarray(proto)
         except (TypeError, ValueError) as error:
@@ -165,15 +164,14 @@ def _input_tensors(
         shape = tf.TensorShape(info.tensor_shape)
         if not shape.is_compatible_with(value.shape):
             raise _invalid(f"Expected input {name} to have shape {shape} but get {tf.TensorShape(value.shape)}.")
-        tensors[name] = tf.constant(value, expected)
+        tensors[name] = tf.constant(value)
     return tensors
 
 
 def _dtype_name(dtype: int) -> str:
-    try:
-        return str(tf.as_dtype(dtype).name)
-    except TypeError:
-        return "no data type"
+    """The name in TensorFlow Serving's messages: ``float`` for DT_FLOAT."""
+    known = types_pb2.DataType.DESCRIPTOR.values_by_number.get(dtype)
+    return known.name.removeprefix("DT_").lower() if known else f"unknown dtype enum: {dtype}"
 
 
 class ModelStore:

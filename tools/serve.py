@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--zoo", default="zoo", help="folder of <name>/<version>/saved_model.pb (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8500, help="TCP port, 0 for a free one (default: %(default)s)")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all (default: %(default)s)"
+        "--host", default="127.0.0.1", help="IPv4 address to listen on, 0.0.0.0 for all (default: %(default)s)"
     )
     args = parser.parse_args(argv)
 

@@ -71,6 +71,15 @@ def export_tiny(folder: Path, gain: float = 1.0) -> None:
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
+class Sleeper(tf.Module):
+    """A model that takes as long as it is asked to."""
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.float64, name="seconds")])
+    def sleep(self, seconds):
+        end = tf.timestamp() + seconds
+        return {"end": tf.while_loop(lambda now: now < end, lambda _: tf.timestamp(), [tf.timestamp()])}
+
+
 def reference_scores(frames: np.ndarray, gain: float = 1.0) -> np.ndarray:
     """Raw scores of a whole video, window by window."""
     means = frames.astype(np.float64).mean(axis=(1, 2, 3)) / 255
