@@ -77,7 +77,8 @@ class Sleeper(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((), tf.float64, name="seconds")])
     def sleep(self, seconds):
         end = tf.timestamp() + seconds
-        return {"end": tf.while_loop(lambda now: now < end, lambda _: tf.timestamp(), [tf.timestamp()])}
+        (now,) = tf.while_loop(lambda now: now < end, lambda _: (tf.timestamp(),), (tf.timestamp(),))
+        return {"end": now}
 
 
 def reference_scores(frames: np.ndarray, gain: float = 1.0) -> np.ndarray:
