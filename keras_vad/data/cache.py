@@ -146,13 +146,16 @@ class FrameCache:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with _locked(partial) as file:
-                try:
-                    if not path.exists():
-                        _write_frames(file, _resized(video.frames, size), size)
-                        os.fsync(file)
-                        partial.replace(path)
-                finally:
+                if path.exists():  # Another process wrote it while this one waited for the lock.
                     partial.unlink(missing_ok=True)
+                    return
+                try:
+                    _write_frames(file, _resized(video.frames, size), size)
+                    os.fsync(file)
+                    partial.replace(path)
+                except BaseException:
+                    partial.unlink(missing_ok=True)
+                    raise
         except OSError as error:
             raise VadError(
                 f"the frames of {video.name} at {size[1]}x{size[0]} cannot be kept in {self.root} ({error.strerror}); "
@@ -237,13 +240,20 @@ def _locked(path: Path) -> Iterator[int]:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            # While this process waited, the other one renamed or deleted the file: then the lock is on another file.
-            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+            if _is_at(file, path):
                 os.ftruncate(file, 0)
                 yield file
                 return
+            # Another process renamed or deleted the file while this one waited: the lock is worth nothing.
         finally:
             os.close(file)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _pwrite(file: int, array: np.ndarray, position: int) -> None:
