@@ -97,7 +97,8 @@ def evaluate_series(
     Returns:
         A JSON-serialisable row:
 
-        * ``protocol``, ``smoothing``, ``calibrated`` (whether the measured scores are).
+        * ``protocol``, ``smoothing``, ``rescaling`` (``None`` under ``deployable``), ``calibrated`` (whether the
+          measured scores are).
         * ``auroc_micro``, ``eer``, ``ap``: of the pooled frames; ``auroc_macro``: mean of the AUROC of the
           ``videos_with_both_classes``. ``None`` where not defined (see ``keras_vad.evaluation.metrics``).
         * ``accuracy``, ``false_positive_rate``, ``true_positive_rate``: of alarms above 0.5; ``None`` if not
@@ -132,6 +133,7 @@ def evaluate_series(
     return {
         "protocol": protocol,
         "smoothing": smoothing,
+        "rescaling": None if PROTOCOLS[protocol].calibrated else rescaling,
         "calibrated": calibrated,
         "auroc_micro": metrics.auroc(pooled_labels, pooled_scores),
         "auroc_macro": macro,

@@ -1,0 +1,170 @@
+"""Evaluate a detector on a data set, with the trivial baselines beside it."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vad.data.base import VideoDataset
+from keras_vad.data.cache import FrameCache
+from keras_vad.data.video import Video
+from keras_vad.errors import VadError
+from keras_vad.evaluation.protocols import PROTOCOLS, ScoreSeries, evaluate_series
+from keras_vad.evaluation.trivial import trivial_scores
+from keras_vad.models.detector import VideoAnomalyDetector
+from keras_vad.models.registry import model_key
+
+FRAME_SCORES = "frame_scores"
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What an evaluation found.
+
+    Args:
+        about: What was evaluated, on what, with which versions; the same in every row of the detector.
+        rows: A row for every (model, score, protocol, smoothing), see ``evaluate_series``; all columns of the table of
+            results (``keras_vad.evaluation.results``) and more.
+        videos: Likewise, for every test video by itself.
+        video_names: The labelled test videos, in order.
+        labels: Of each of these, bool (n_i,).
+        series: (model, score) -> its series of each of these videos.
+    """
+
+    about: dict[str, Any]
+    rows: list[dict[str, Any]]
+    videos: list[dict[str, Any]]
+    video_names: list[str]
+    labels: list[np.ndarray]
+    series: dict[tuple[str, str], list[ScoreSeries]]
+
+    def to_json(self) -> str:
+        """``about``, the descriptions of the protocols, ``rows`` and ``videos`` as JSON."""
+        content = {
+            "about": self.about,
+            "protocols": {name: protocol.description for name, protocol in PROTOCOLS.items()},
+            "rows": self.rows,
+            "videos": self.videos,
+        }
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def evaluate(
+    detector: VideoAnomalyDetector,
+    dataset: VideoDataset,
+    cache: FrameCache,
+    smoothing: int = 1,
+    *,
+    recipe: str = "",
+    seed: int | None = None,
+    log: str = "",
+    chunk_length: int | None = None,
+    track: Callable[[Sequence[Video]], Iterable[Video]] = iter,
+) -> EvaluationReport:
+    """Score every labelled test video once and measure under every protocol.
+
+    Rows are made for the detector's score (``frame_scores``), for each of its named parts, and for the trivial
+    baselines; each without smoothing and, if asked for, with it. Parts and baselines are not calibrated: under
+    ``deployable`` their raw scores are ranked. Under ``paper`` the detector's scores and parts are rescaled as its
+    paper says, the baselines by ``min_max``.
+
+    Args:
+        detector: A trained detector; without calibration, its raw scores are ranked too.
+        dataset: Test videos without labels are left out.
+        cache: Keeps the decoded frames.
+        smoothing: Causal mean over so many frames.
+        recipe: Name of the recipe it was trained with, for the rows.
+        seed: Seed it was trained with, for the rows.
+        log: Path of its training log, for the rows.
+        chunk_length: Frames scored at once; changes speed and memory, not scores.
+        track: Wraps the test videos, to show progress.
+
+    Raises:
+        VadError: If no test video has labels, the labels do not fit, or a video cannot be read or scored.
+    """
+    labelled = [(video, labels) for video, labels in dataset.test_videos() if labels is not None]
+    if not labelled:
+        raise VadError(
+            f"the data set {dataset.name} has no labelled test videos, but evaluation needs at least one; give labels "
+            "(see docs/evaluation.md)."
+        )
+    test_videos, labels = [video for video, _ in labelled], [labels.frame for _, labels in labelled]
+    model = model_key(detector)
+    about = {
+        "model": model,
+        "dataset": dataset.name,
+        "recipe": recipe,
+        "seed": seed,
+        "log": log,
+        "data_fingerprint": dataset.fingerprint(),
+        "parameters": int(sum(np.prod(weight.shape) for weight in detector.trainable_weights)),
+        **versions(),
+    }
+    is_calibrated = bool(keras.ops.convert_to_numpy(detector.is_calibrated) > 0)
+
+    series: dict[tuple[str, str], list[ScoreSeries]] = {}
+    for video, video_labels in zip(track(test_videos), labels, strict=True):
+        frames = cache.get(video, detector.window.size)
+        if len(frames) != len(video_labels):
+            raise VadError(
+                f"the test video {video.name} has {len(frames)} frames, but {len(video_labels)} labels; each frame "
+                "needs one: check that the data set is complete."
+            )
+        scores = detector.score_video(frames, chunk_length=chunk_length)
+        calibrated = scores.calibrated if is_calibrated else None
+        found = {FRAME_SCORES: ScoreSeries(scores.frame_index, scores.raw, calibrated)}
+        found |= {name: ScoreSeries(scores.frame_index, part) for name, part in scores.parts.items()}
+        for name, one in found.items():
+            series.setdefault((model, name), []).append(one)
+
+    for name, each in trivial_scores(dataset.train_videos(), test_videos, cache).items():
+        series[name, FRAME_SCORES] = each
+
+    names = [video.name for video in test_videos]
+    rows: list[dict[str, Any]] = []
+    videos: list[dict[str, Any]] = []
+    for (made_by, score), each in series.items():
+        identity = about | {"model": made_by, "score": score}
+        rescaling = detector.paper_rescaling
+        if made_by != model:
+            identity |= {"recipe": "", "seed": None, "log": "", "parameters": 0}
+            rescaling = "min_max"
+        for protocol in PROTOCOLS:
+            for window in sorted({1, smoothing}):
+                row = evaluate_series(each, labels, protocol, rescaling=rescaling, smoothing=window)
+                rows.append(identity | row)
+                for name, one, video_labels in zip(names, each, labels, strict=True):
+                    row = evaluate_series([one], [video_labels], protocol, rescaling=rescaling, smoothing=window)
+                    videos.append(_video_row(made_by, score, name, video_labels, row))
+    return EvaluationReport(about, rows, videos, names, labels, series)
+
+
+def _video_row(model: str, score: str, video: str, labels: np.ndarray, row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a single video, where micro and macro AUROC are the same."""
+    figures = {"auroc" if key == "auroc_micro" else key: value for key, value in row.items()}
+    del figures["auroc_macro"], figures["videos_with_both_classes"]
+    return {"model": model, "score": score, "video": video, "anomalous_frames": int(labels.sum())} | figures
+
+
+def versions() -> dict[str, str]:
+    """Versions of TensorFlow, Keras and this project (``git``, ending in ``+`` if files have been changed since)."""
+    return {"tf": tf.__version__, "keras": keras.__version__, "git": _git_revision()}
+
+
+def _git_revision() -> str:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=10", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # installed without its repository

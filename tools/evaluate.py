@@ -1,0 +1,106 @@
+"""Evaluate a model on the test videos of a data set, with the trivial baselines beside it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_vad.cli import run
+
+if TYPE_CHECKING:
+    from keras_vad.evaluation.evaluate import EvaluationReport
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate, print the figures and write them where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--model", metavar="PATH_OR_NAME", required=True, help="a model's name, run folder, .keras file or zoo folder"
+    )
+    parser.add_argument("--dataset", metavar="KEY", required=True, help="shapes, ucsdped1, ucsdped2 or folder")
+    parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where the data set lies")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures, of every video too")
+    parser.add_argument(
+        "--smoothing",
+        metavar="N",
+        type=int,
+        default=1,
+        help="also measure a causal mean over N frames (default: 1, none)",
+    )
+    parser.add_argument("--results", metavar="CSV", type=Path, help="put the rows into this table, as zoo/results.csv")
+    parser.add_argument("--recipe", default="", help="recipe it was trained with, for the table")
+    parser.add_argument("--seed", type=int, help="seed it was trained with, for the table")
+    parser.add_argument("--log", default="", help="path of its training log in the repository, for the table")
+    parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
+    args = parser.parse_args(argv)
+
+    from rich.progress import track
+
+    import keras_vad
+    from keras_vad.data.cache import FrameCache
+    from keras_vad.data.datasets import open_dataset
+    from keras_vad.errors import VadError
+    from keras_vad.evaluation.evaluate import evaluate
+    from keras_vad.evaluation.results import read_results, update_results, write_whole
+
+    if args.smoothing < 1:
+        raise VadError(f"--smoothing is {args.smoothing}, but must be at least 1 frame (no smoothing).")
+    if args.json is not None and args.json.exists() and not args.overwrite:
+        raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
+    if args.results is not None:
+        read_results(args.results)  # a table with other columns must not stop the tool after an hour of scoring
+    report = evaluate(
+        keras_vad.load(args.model),
+        open_dataset(args.dataset, args.data_dir),
+        FrameCache(),
+        args.smoothing,
+        recipe=args.recipe,
+        seed=args.seed,
+        log=args.log,
+        track=partial(track, description="scoring"),
+    )
+    _print(report)
+    if args.json is not None:
+        write_whole(args.json, report.to_json())
+        print(f"all figures: {args.json}")
+    if args.results is not None:
+        update_results(args.results, report.rows)
+        print(f"table of results: {args.results}")
+    return 0
+
+
+def _print(report: "EvaluationReport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    anomalous = sum(int(labels.sum()) for labels in report.labels)
+    table = Table(
+        title=f"{report.about['model']} on {report.about['dataset']}: {len(report.labels)} test videos, "
+        f"{sum(map(len, report.labels))} frames, {anomalous} anomalous; figures in %"
+    )
+    for title in ("model", "score", "protocol", "smoothing"):
+        table.add_column(title)
+    figures = {
+        "AUROC": "auroc_micro",
+        "macro": "auroc_macro",
+        "EER": "eer",
+        "AP": "ap",
+        "accuracy": "accuracy",
+        "false pos.": "false_positive_rate",
+    }
+    for title in figures:
+        table.add_column(title, justify="right")
+    previous = None
+    for row in report.rows:
+        if previous not in (None, row["model"]) and not str(previous).startswith("trivial_"):
+            table.add_section()
+        previous = row["model"]
+        cells = ["–" if row[key] is None else f"{100 * row[key]:.1f}" for key in figures.values()]
+        table.add_row(row["model"], row["score"], row["protocol"], str(row["smoothing"]), *cells)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
