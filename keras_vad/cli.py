@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from keras_vad.errors import VadError  # noqa: E402
+from keras_vad.errors import VadError
 
 
 def run(main: Callable[[], int]) -> int:

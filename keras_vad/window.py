@@ -23,7 +23,6 @@ class Window:
             the mean of its scores.
 
     Example:
-
     >>> window = Window(length=16, size=(128, 192), hop=16)
     >>> window.span
     16

@@ -1,0 +1,40 @@
+"""Files and folders that appear only when they are complete."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from keras_vad.errors import VadError
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write a file or folder to; it takes the name ``path`` when the block ends well.
+
+    Args:
+        path: The file, which is replaced if it exists, or the folder, which must not exist. Its parent is created.
+
+    Raises:
+        VadError: If it cannot be written, for example because the disk is full. Nothing is left behind then.
+    """
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.rename(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise VadError(f"{path} cannot be written ({reason}); free some space there or name another place.") from error
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    with appearing(path) as partial:
+        partial.write_text(text, "utf-8")

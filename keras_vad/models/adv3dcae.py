@@ -1,0 +1,466 @@
+"""Adversarial 3D convolutional auto-encoder (Sun et al. 2020)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from keras_vad.errors import VadError
+from keras_vad.layers.flow import optical_flow
+from keras_vad.layers.noise import NOISES, corrupt
+from keras_vad.layers.objects import ObjectDetector, crop_objects, detect_objects, get_detector
+from keras_vad.layers.pooling import blurred_maximum
+from keras_vad.layers.unpooling import MaxPoolWithArgmax, MaxUnpool
+from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
+from keras_vad.window import Window, as_size
+
+
+@keras.saving.register_keras_serializable(package="keras_vad")
+class Adv3DCAE(VideoAnomalyDetector):
+    """Adversarial 3D convolutional auto-encoder.
+
+    A 3D convolutional auto-encoder with max-pooling, and un-pooling at the recorded positions, learns to restore
+    windows of normal video from noisy copies while a discriminator learns to tell its output from the original
+    (section III). What it cannot restore is abnormal: a frame's score is its mean squared error (eq. 13).
+
+    C. Sun, Y. Jia, H. Song, Y. Wu: "Adversarial 3D Convolutional Auto-Encoder for Abnormal Event Detection in Videos",
+    IEEE Transactions on Multimedia 23, 2021 (published online 2020). There is no public code.
+
+    Deviations and choices where the paper is silent:
+        Deviation: the channels of the networks, lambda and the number of epochs are ours, because the paper gives them
+        in a figure that does not state them, or not at all.
+        Deviation: the auto-encoder minimises -log D(R(S)) (eq. 11's gradient), the discriminator the usual
+        cross-entropy, because eq. 8 as printed has log D where log(1 - D) is meant.
+        Deviation: L_rec is the mean over pixels, not the sum, so that lambda does not depend on the frame size.
+
+    Args:
+        image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
+            is 224.
+        window_length: Frames in a window, T. The paper's value is 16 (7 with object crops, fixed).
+        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+            ``None`` is ``window_length``: windows do not overlap (the paper).
+        channels: Channels of the encoder's convolutions; the decoder mirrors them. Five (10 layers) in the paper,
+            three for its 6 layers (table VII) and for object crops (section IV-E.4).
+        discriminator_channels: Channels of the discriminator's three convolutions.
+        adversarial_weight: lambda of eq. 9, >= 0; 0 trains without discriminator (table V, "w/o GAN").
+        noise: Corruption of the training input: ``"gaussian"``, ``"salt_and_pepper"``, ``"poisson"`` or ``None``
+            (table VI).
+        noise_stddev: Deviation of the Gaussian noise on inputs in [0, 1]. The paper's value is 0.005.
+        convolution: ``"3d"``, or ``"2d"`` with the frames as channels (table V, "w/o 3D convolution").
+        pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2 (table V, "w/o 3D pooling").
+        record_locations: Whether un-pooling uses the recorded positions; else the first of each box (table V).
+        optical_flow: Whether a second auto-encoder restores the dense optical flow; the scores are summed (table IX).
+        flow_weight: Weight of the flow's error in that sum. The paper's value is 1.
+        object_crops: ``None`` for whole frames, or what finds objects: ``"foreground"`` (OpenCV, regions unlike the
+            background), ``"people"`` (OpenCV's HOG detector), or a callable registered with Keras
+            (``keras_vad.layers.objects.ObjectDetector``). The crop of frame t's box in frames t-3 to t+3 is restored,
+            and a frame's score is the largest error of its objects (table VIII).
+        crop_size: (height, width) of a crop. The paper (after Ionescu et al. 2019) uses 64.
+        max_objects: Objects looked at in a frame.
+        score: How the squared errors of a frame become its score: ``"mean"`` (eq. 13) or ``"blurred_max"``, the
+            largest value after a Gaussian blur (ours: a small object drowns in the mean).
+        score_sigma: Deviation of that blur, as a share of the frame's height.
+        learning_rate: Of both RMSprop optimizers. The paper's value is 2e-4.
+
+    Call arguments:
+        windows: float32, (batch, T, H, W, 1), from ``preprocess``.
+
+    Example:
+    >>> import numpy as np
+    >>> detector = Adv3DCAE(image_size=32, window_length=8, channels=(2, 4, 4), discriminator_channels=(2, 2, 2))
+    >>> video = np.zeros((20, 48, 64, 3), "uint8")
+    >>> detector.score_video(video).raw.shape
+    (20,)
+    """
+
+    paper_rescaling = "max"  # eq. 14 divides by the maximum, not by the range
+
+    def __init__(
+        self,
+        image_size: int | Sequence[int] = (224, 224),
+        window_length: int = 16,
+        window_stride: int | None = None,
+        channels: Sequence[int] = (64, 128, 256, 256, 256),
+        discriminator_channels: Sequence[int] = (16, 32, 64),
+        adversarial_weight: float = 0.001,
+        noise: str | None = "gaussian",
+        noise_stddev: float = 0.005,
+        convolution: str = "3d",
+        pooling: str = "3d",
+        record_locations: bool = True,
+        optical_flow: bool = False,
+        flow_weight: float = 1.0,
+        object_crops: str | ObjectDetector | None = None,
+        crop_size: int | Sequence[int] = 64,
+        max_objects: int = 16,
+        score: str = "mean",
+        score_sigma: float = 0.05,
+        learning_rate: float = 2e-4,
+        name: str | None = None,
+    ) -> None:
+        _check_choice("noise", noise, (*NOISES, None))
+        _check_choice("convolution", convolution, ("3d", "2d"))
+        _check_choice("pooling", pooling, ("3d", "2d"))
+        _check_choice("score", score, ("mean", "blurred_max"))
+        if len(channels) < 2:
+            raise VadError(f"channels is {tuple(channels)}, but must hold at least two numbers, one a convolution.")
+        if object_crops is not None and optical_flow:
+            raise VadError("object_crops and optical_flow exclude each other: the paper has no such variant; drop one.")
+        if object_crops is not None:
+            window_length = 7  # frames t-3 to t+3, section IV-E.4
+        hop = window_stride or (1 if object_crops is not None else window_length)
+        super().__init__(
+            Window(
+                length=window_length,
+                size=as_size(image_size),
+                hop=hop,
+                offsets=(3,) if object_crops is not None else None,
+            ),
+            subtract_background=True,
+            name=name,
+        )
+
+        # === Networks ===
+        def stream(what: str, image_channels: int) -> tuple[keras.Model, keras.Model | None]:
+            size = as_size(crop_size) if object_crops is not None else as_size(image_size)
+            input_shape = (window_length, *size, image_channels)
+            autoencoder = build_autoencoder(
+                input_shape, channels, convolution, pooling, record_locations, name=f"{what}_autoencoder"
+            )
+            discriminator = None
+            if adversarial_weight > 0:
+                discriminator = build_discriminator(
+                    input_shape, discriminator_channels, convolution, name=f"{what}_discriminator"
+                )
+            return autoencoder, discriminator
+
+        self.appearance_autoencoder, self.appearance_discriminator = stream("appearance", 1)
+        self.flow_autoencoder, self.flow_discriminator = stream("flow", 3) if optical_flow else (None, None)
+        self.object_detector = None if object_crops is None else get_detector(object_crops)
+
+        # === Config ===
+        self.image_size = as_size(image_size)
+        self.window_length = window_length
+        self.window_stride = window_stride
+        self.channels = tuple(channels)
+        self.discriminator_channels = tuple(discriminator_channels)
+        self.adversarial_weight = adversarial_weight
+        self.noise = noise
+        self.noise_stddev = noise_stddev
+        self.convolution = convolution
+        self.pooling = pooling
+        self.record_locations = record_locations
+        self.optical_flow = optical_flow
+        self.flow_weight = flow_weight
+        self.object_crops = object_crops
+        self.crop_size = as_size(crop_size)
+        self.max_objects = max_objects
+        self.score = score
+        self.score_sigma = score_sigma
+        self.learning_rate = learning_rate
+
+        self.parts = ("mean_error", "blurred_max_error")
+        if optical_flow:
+            self.parts += ("flow_mean_error", "flow_blurred_max_error")
+            self.not_exportable_because = "its optical flow is computed by OpenCV, outside the TensorFlow graph"
+        if object_crops is not None:
+            self.parts = ("mean_error",)
+            self.not_exportable_because = "its object detector runs outside the TensorFlow graph"
+
+    # === Losses and training ===
+
+    def phases(self) -> list[TrainingPhase]:
+        """One phase; the paper does not give its length."""
+        return [TrainingPhase("adversarial", epochs=60, learning_rate=self.learning_rate)]
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        discriminator_optimizer: keras.optimizers.Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set both optimizers; the defaults are the paper's, RMSprop with PyTorch's other parameters (section IV-C)."""
+        super().compile(optimizer=optimizer or self._rmsprop(), jit_compile=False, auto_scale_loss=False, **kwargs)
+        self.discriminator_optimizer = discriminator_optimizer or self._rmsprop()
+
+    def _rmsprop(self) -> keras.optimizers.Optimizer:
+        optimizer = keras.optimizers.RMSprop(self.learning_rate, rho=0.99, epsilon=1e-8)
+        float16 = self.appearance_autoencoder.dtype_policy.name == "mixed_float16"
+        return keras.optimizers.LossScaleOptimizer(optimizer) if float16 else optimizer
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The auto-encoders' and, with an adversarial loss, the discriminators'."""
+        return [self.optimizer, self.discriminator_optimizer][: 2 if self.adversarial_weight else 1]
+
+    def build_optimizers(self) -> None:
+        """Create both optimizers' variables."""
+        self.optimizer.build(self._autoencoder_weights())
+        if self.adversarial_weight:
+            self.discriminator_optimizer.build(self._discriminator_weights())
+
+    def _autoencoder_weights(self) -> list[keras.Variable]:
+        networks = (self.appearance_autoencoder, self.flow_autoencoder)
+        return [weight for network in networks if network for weight in network.trainable_variables]
+
+    def _discriminator_weights(self) -> list[keras.Variable]:
+        networks = (self.appearance_discriminator, self.flow_discriminator)
+        return [weight for network in networks if network for weight in network.trainable_variables]
+
+    def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """This replica's shares of the losses.
+
+        Args:
+            frames: uint8, (batch, T, H0, W0, 3).
+            training: Whether to corrupt the input and use batch statistics.
+
+        Returns:
+            ``reconstruction`` (eq. 7) and, with an adversarial loss, ``adversarial`` (the auto-encoder's part of eq. 8)
+            and ``discriminator``; float32 scalars.
+        """
+        losses: dict[str, list[tf.Tensor]] = {}
+        for number, (inputs, mask, autoencoder, discriminator) in enumerate(self._streams(self.preprocess(frames))):
+            seed = self.random_seed(self.optimizer.iterations) + [7919 * number, 0]
+            corrupted = corrupt(inputs, self.noise if training else None, seed=seed, stddev=self.noise_stddev)
+            restored = autoencoder(corrupted, training=training)
+            error = tf.reduce_mean(tf.square(restored - inputs), axis=(1, 2, 3, 4))
+            losses.setdefault("reconstruction", []).append(self.masked_mean(error, mask))
+            if discriminator is not None:
+                fake, real = discriminator(restored, training=training), discriminator(inputs, training=training)
+                losses.setdefault("adversarial", []).append(self.masked_mean(tf.nn.softplus(-fake)[:, 0], mask))
+                both = tf.nn.softplus(-real) + tf.nn.softplus(fake)
+                losses.setdefault("discriminator", []).append(self.masked_mean(both[:, 0], mask))
+        return {name: tf.add_n(values) for name, values in losses.items()}
+
+    def _streams(self, inputs: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor | None, keras.Model, keras.Model | None]]:
+        """(network input, mask of real examples, auto-encoder, discriminator) of every stream."""
+        if self.object_detector is not None:
+            crops, mask = self._crops(inputs)
+            return [(crops, tf.reshape(mask, [-1]), self.appearance_autoencoder, self.appearance_discriminator)]
+        streams = [(inputs, None, self.appearance_autoencoder, self.appearance_discriminator)]
+        if self.flow_autoencoder is not None:
+            flow = optical_flow(inputs + tf.convert_to_tensor(self.background))
+            streams.append((flow, None, self.flow_autoencoder, self.flow_discriminator))
+        return streams
+
+    def _crops(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        centre = inputs[:, self.window.scored[0]]
+        background = tf.convert_to_tensor(self.background)
+        boxes, mask = detect_objects(centre, background, self.object_detector, self.max_objects)
+        return crop_objects(inputs, boxes, self.crop_size), mask
+
+    def train_step(self, data: tf.Tensor) -> Logs:
+        """One step of algorithm 1: both networks learn from the same forward pass.
+
+        Args:
+            data: uint8, (batch, T, H0, W0, 3).
+        """
+        with tf.GradientTape(persistent=True) as tape:
+            losses = self.compute_losses(data, training=True)
+            loss = losses["reconstruction"]
+            if self.adversarial_weight:
+                loss += self.adversarial_weight * losses["adversarial"]
+            loss = self.optimizer.scale_loss(loss)
+            if self.adversarial_weight:
+                discriminator_loss = self.discriminator_optimizer.scale_loss(losses["discriminator"])
+        weights = self._autoencoder_weights()
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        if self.adversarial_weight:
+            weights = self._discriminator_weights()
+            gradients = tape.gradient(discriminator_loss, weights)
+            self.discriminator_optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self.logged(losses)
+
+    def test_step(self, data: tf.Tensor) -> Logs:
+        """The losses without noise and with running statistics."""
+        return self.logged(self.compute_losses(data, training=False))
+
+    # === Scores ===
+
+    def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Squared reconstruction errors (eq. 13).
+
+        Args:
+            windows: float32, (batch, T, H, W, 1), from ``preprocess``.
+
+        Returns:
+            ``frame_scores`` (batch, T) by ``score``; ``maps`` (batch, T, H, W), squared error of each pixel; parts
+            ``mean_error`` (eq. 13) and ``blurred_max_error``, both (batch, T), and the same of the flow. With object
+            crops one frame, t, is scored: (batch, 1), and the map holds each object's error over its box.
+        """
+        if self.object_detector is not None:
+            return self._object_anomaly(windows)
+        (appearance, *_), *others = (self._error_maps(*stream) for stream in self._streams(windows))
+        result = {"maps": appearance, **self._pooled(appearance, "")}
+        result["frame_scores"] = result[f"{self.score}_error"]
+        for (flow,) in others:
+            result |= self._pooled(flow, "flow_")
+            result["maps"] += self.flow_weight * flow
+            result["frame_scores"] += self.flow_weight * result[f"flow_{self.score}_error"]
+        return result
+
+    def _error_maps(self, inputs: tf.Tensor, _: Any, autoencoder: keras.Model, __: Any) -> tuple[tf.Tensor]:
+        restored = autoencoder(inputs, training=False)
+        return (tf.reduce_mean(tf.square(tf.cast(restored, tf.float32) - inputs), axis=-1),)
+
+    def _pooled(self, maps: tf.Tensor, prefix: str) -> dict[str, tf.Tensor]:
+        height, width = self.image_size
+        flat = tf.reshape(maps, [-1, height, width])
+        worst = tf.reshape(blurred_maximum(flat, self.score_sigma * height), tf.shape(maps)[:2])
+        return {f"{prefix}mean_error": tf.reduce_mean(maps, axis=(2, 3)), f"{prefix}blurred_max_error": worst}
+
+    def _object_anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        centre = windows[:, self.window.scored[0]]
+        background = tf.convert_to_tensor(self.background)
+        boxes, mask = detect_objects(centre, background, self.object_detector, self.max_objects)
+        crops = crop_objects(windows, boxes, self.crop_size)
+        restored = self.appearance_autoencoder(crops, training=False)
+        error = tf.reduce_mean(tf.square(tf.cast(restored, tf.float32) - crops), axis=(1, 2, 3, 4))
+        error = tf.reshape(error, tf.shape(mask)) * mask
+        height, width = self.image_size
+        rows = (tf.range(height, dtype=tf.float32) + 0.5) / height
+        columns = (tf.range(width, dtype=tf.float32) + 0.5) / width
+        top, left, bottom, right = (boxes[..., i, None] for i in range(4))
+        inside_rows = tf.cast((rows >= top) & (rows < bottom), tf.float32)
+        inside_columns = tf.cast((columns >= left) & (columns < right), tf.float32)
+        inside = inside_rows[..., :, None] * inside_columns[..., None, :]
+        maps = tf.reduce_max(inside * error[..., None, None], axis=1)[:, None]
+        score = tf.reduce_max(error, axis=1, keepdims=True)
+        return {"frame_scores": score, "mean_error": score, "maps": maps}
+
+    def masked_mean(self, per_example: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+        """``global_mean`` over the examples whose mask is 1; 0 if there are none."""
+        if mask is None:
+            return self.global_mean(per_example)
+        share = self.global_mean(mask)
+        return tf.math.divide_no_nan(self.global_mean(per_example * mask), self.logged({"share": share})["share"])
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            "image_size": self.image_size,
+            "window_length": self.window_length,
+            "window_stride": self.window_stride,
+            "channels": self.channels,
+            "discriminator_channels": self.discriminator_channels,
+            "adversarial_weight": self.adversarial_weight,
+            "noise": self.noise,
+            "noise_stddev": self.noise_stddev,
+            "convolution": self.convolution,
+            "pooling": self.pooling,
+            "record_locations": self.record_locations,
+            "optical_flow": self.optical_flow,
+            "flow_weight": self.flow_weight,
+            "object_crops": self.object_crops,
+            "crop_size": self.crop_size,
+            "max_objects": self.max_objects,
+            "score": self.score,
+            "score_sigma": self.score_sigma,
+            "learning_rate": self.learning_rate,
+            "name": self.name,
+        }
+
+
+def build_autoencoder(
+    input_shape: tuple[int, int, int, int],
+    channels: Sequence[int],
+    convolution: str = "3d",
+    pooling: str = "3d",
+    record_locations: bool = True,
+    name: str | None = None,
+) -> keras.Model:
+    """The auto-encoder of section III-B and figure 2.
+
+    Encoder: convolutions 3 x 3 x 3 (the first 1 x 2 x 2), each with batch normalisation and tanh, and max-pooling
+    2 x 2 x 2 (the first 1 x 2 x 2) between them. The decoder mirrors it with transposed convolutions and un-pooling;
+    its last layer is linear.
+
+    Args:
+        input_shape: (T, height, width, image channels).
+        channels: Channels of the encoder's convolutions.
+        convolution: ``"3d"``, or ``"2d"`` with the frames as channels.
+        pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2.
+        record_locations: Whether un-pooling uses the positions of the maxima.
+        name: Name of the model.
+
+    Returns:
+        A model from float32 (batch, *input_shape) to the same shape.
+    """
+    length, height, width, image_channels = input_shape
+    flat = convolution == "2d"
+    convolve = layers.Conv2D if flat else layers.Conv3D
+    deconvolve = layers.Conv2DTranspose if flat else layers.Conv3DTranspose
+    first_kernel: tuple[int, ...] = (2, 2) if flat else (1, 2, 2)
+    boxes: list[tuple[int, ...]] = [(2, 2) if flat else (1, 2, 2)]
+    boxes += [(2, 2) if flat else (1, 2, 2) if pooling == "2d" else (2, 2, 2)] * (len(channels) - 2)
+
+    def activated(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:
+        return layers.Activation("tanh", name=f"{layer}_tanh")(layers.BatchNormalization(name=f"{layer}_norm")(x))
+
+    inputs = keras.Input(input_shape, name="window")
+    x = inputs
+    if flat:
+        x = layers.Permute((2, 3, 1, 4), name="frames_last")(x)
+        x = layers.Reshape((height, width, length * image_channels), name="frames_as_channels")(x)
+    pooled = []  # of each pooling: box, size before it, recorded positions
+    for number, filters in enumerate(channels, start=1):
+        kernel = first_kernel if number == 1 else 3
+        x = convolve(filters, kernel, padding="same", name=f"conv{number}")(x)
+        x = activated(x, f"conv{number}")
+        if number <= len(boxes):
+            box, space = boxes[number - 1], tuple(x.shape[1:-1])
+            x, position = MaxPoolWithArgmax(box, name=f"pool{number}")(x)
+            pooled.append((box, space, position))
+    for number, filters in enumerate([*reversed(channels[:-1])], start=1):
+        x = deconvolve(filters, 3, padding="same", name=f"deconv{number}")(x)
+        x = activated(x, f"deconv{number}")
+        box, space, position = pooled.pop()
+        if not record_locations:
+            position = keras.ops.zeros_like(position)
+        x = MaxUnpool(box, space, name=f"unpool{number}")(x, position)
+    outputs = length * image_channels if flat else image_channels
+    x = deconvolve(outputs, first_kernel, padding="same", dtype="float32", name=f"deconv{len(channels)}")(x)
+    if flat:
+        x = layers.Reshape((height, width, length, image_channels), name="channels_as_frames")(x)
+        x = layers.Permute((3, 1, 2, 4), name="frames_first")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def build_discriminator(
+    input_shape: tuple[int, int, int, int],
+    channels: Sequence[int],
+    convolution: str = "3d",
+    name: str | None = None,
+) -> keras.Model:
+    """The discriminator of figure 2: three convolutions with max-pooling, two dense layers, no batch normalisation.
+
+    Args:
+        input_shape: (T, height, width, image channels).
+        channels: Channels of the convolutions; the hidden dense layer has as many units as the last.
+        convolution: ``"3d"``, or ``"2d"`` with the frames as channels.
+        name: Name of the model.
+
+    Returns:
+        A model from float32 (batch, *input_shape) to a logit, float32 (batch, 1): positive for an original.
+    """
+    length, height, width, image_channels = input_shape
+    inputs = keras.Input(input_shape, name="window")
+    x = inputs
+    if convolution == "2d":
+        x = layers.Permute((2, 3, 1, 4))(x)
+        x = layers.Reshape((height, width, length * image_channels))(x)
+    for filters in channels:
+        convolve, pool = (
+            (layers.Conv2D, layers.MaxPooling2D) if convolution == "2d" else (layers.Conv3D, layers.MaxPooling3D)
+        )
+        x = layers.LeakyReLU(0.2)(convolve(filters, 3, padding="same")(x))
+        x = pool(2, padding="same")(x)
+    x = layers.Flatten()(x)
+    x = layers.LeakyReLU(0.2)(layers.Dense(channels[-1])(x))
+    return keras.Model(inputs, layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+
+
+def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise VadError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, allowed))}.")

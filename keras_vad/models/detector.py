@@ -1,0 +1,340 @@
+"""The contract that every method meets: ``VideoAnomalyDetector``."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vad.data.video import Video, open_video
+from keras_vad.errors import VadError
+from keras_vad.layers.frames import resize_frames
+from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
+from keras_vad.scoring.series import VideoScores, score_in_chunks
+from keras_vad.window import Window
+
+# ITU-R 601 luma; the weights add up to 1, so a gray frame stored as RGB keeps its values.
+_LUMA = (0.299, 0.587, 0.114)
+_ADAPT_BATCH = 64
+
+Logs = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingPhase:
+    """One stretch of training in which the same weights learn from the same losses.
+
+    Args:
+        name: Shown in the progress bar and stored in the run's metrics.
+        epochs: How long it lasts, unless the recipe says otherwise.
+        trainable: Names of the detector's attributes (sub-networks or layers) whose weights learn; empty for all.
+        loss_weights: Weight of each loss, by name; the detector reads them from ``loss_weight``.
+        learning_rate: Learning rate of every optimizer in this phase; ``None`` keeps the compiled one.
+        on_start: Called with the detector and a data set of training windows when the phase begins (not when it is
+            resumed), for example to initialise cluster centres.
+    """
+
+    name: str
+    epochs: int
+    trainable: tuple[str, ...] = ()
+    loss_weights: dict[str, float] = field(default_factory=dict)
+    learning_rate: float | None = None
+    on_start: Callable[["VideoAnomalyDetector", tf.data.Dataset], None] | None = None
+
+
+class VideoAnomalyDetector(keras.Model):
+    """A Keras model that learns what is normal in a video and scores every frame by how far it is from that.
+
+    A method subclasses this and writes ``compute_losses`` or its own ``train_step`` and ``test_step``, ``anomaly``,
+    ``phases`` and ``get_config``. Everything between raw uint8 frames and calibrated scores is in its graph.
+
+    Args:
+        window: The frames of one model input and those it scores.
+        subtract_background: Whether ``preprocess`` subtracts the mean training frame, a stored weight of shape
+            (H, W, C) in the units of the input, set by ``adapt``.
+
+    Attributes:
+        window: See above.
+        parts: Names of the further frame scores that ``anomaly`` returns, for ablations and reports.
+        paper_rescaling: The per-video rescaling of the paper, a key of ``keras_vad.scoring.rescale``.
+        seed: Seed of the noise drawn in ``train_step``. The noise depends on it, the step and the replica only, so a
+            resumed run draws what an uninterrupted one would.
+        not_exportable_because: Why the scoring graph cannot be exported; ``None`` if it can.
+    """
+
+    parts: tuple[str, ...] = ()
+    paper_rescaling = "min_max"
+    not_exportable_because: str | None = None
+
+    def __init__(self, window: Window, *, subtract_background: bool = False, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.window = window
+        self.seed = 0
+        height, width = window.size
+        self.background = None
+        if subtract_background:
+            self.background = self.add_weight(
+                name="background", shape=(height, width, window.channels), trainable=False, dtype="float32"
+            )
+        knots, levels = calibration_knots(np.linspace(0.0, 1.0, 256, dtype="float32"), alarm_quantile=0.99)
+        self.calibration_raw = self._constant("calibration_raw", knots)
+        self.calibration_level = self._constant("calibration_level", levels)
+        self.is_calibrated = self._constant("is_calibrated", np.float32(0))
+        self._loss_weights: dict[str, tf.Variable] = {}
+        self._scorers: dict[bool, Any] = {}
+        self.built = True  # every weight exists once the constructor is through
+
+    def _constant(self, name: str, value: np.ndarray) -> keras.Variable:
+        value = np.asarray(value, "float32")
+        return self.add_weight(
+            name=name, shape=value.shape, initializer=lambda *_, **__: value, trainable=False, dtype="float32"
+        )
+
+    def get_compile_config(self) -> None:
+        """Optimizers are not saved with a model; checkpoints of a run hold them."""
+
+    # --- Frames in ---------------------------------------------------------------------------------------------------
+
+    def preprocess(self, frames: tf.Tensor) -> tf.Tensor:
+        """Raw frames to model input; the same code in training, evaluation and the exported graph.
+
+        Args:
+            frames: uint8, (..., H0, W0, 3), RGB, 0 to 255.
+
+        Returns:
+            float32, (..., H, W, channels): resized, gray if the window has one channel, in [0, 1], minus the
+            background if the method subtracts it.
+        """
+        frames = tf.cast(resize_frames(frames, self.window.size), tf.float32) / 255.0
+        if self.window.channels == 1:
+            frames = tf.reduce_sum(frames * tf.constant(_LUMA), axis=-1, keepdims=True)
+        if self.background is not None:
+            frames -= tf.convert_to_tensor(self.background)
+        return frames
+
+    def adapt(self, frames: Iterable[np.ndarray]) -> None:
+        """Set the background to the mean of the training frames.
+
+        Args:
+            frames: Batches of training frames, uint8 (n, H0, W0, 3); each frame once.
+        """
+        if self.background is None:
+            return
+        self.background.assign(tf.zeros_like(self.background))
+        total, count = np.zeros(self.background.shape, "float64"), 0
+        for batch in frames:
+            total += self.preprocess(tf.convert_to_tensor(batch)).numpy().sum(axis=0, dtype="float64")
+            count += len(batch)
+        if count == 0:
+            raise VadError("there are no training frames to compute the background from.")
+        self.background.assign(total / count)
+
+    # --- Training ----------------------------------------------------------------------------------------------------
+
+    def phases(self) -> list[TrainingPhase]:
+        """The training schedule, in order."""
+        raise NotImplementedError
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Every optimizer of ``train_step``."""
+        return [self.optimizer]
+
+    def build_optimizers(self) -> None:
+        """Create the optimizers' variables.
+
+        Must run in the strategy's scope before training: an optimizer that builds itself inside a replica fails.
+        """
+        raise NotImplementedError
+
+    def set_phase(self, phase: TrainingPhase) -> None:
+        """Make ``phase`` the current one: what is trainable, the loss weights, the learning rate."""
+        for layer in self.layers:
+            layer.trainable = not phase.trainable
+        for attribute in phase.trainable:
+            getattr(self, attribute).trainable = True
+        for name, weight in phase.loss_weights.items():
+            self.loss_weight(name).assign(weight)
+        if phase.learning_rate is not None:
+            for optimizer in self.optimizers():
+                optimizer.learning_rate = phase.learning_rate
+
+    def loss_weight(self, name: str, value: float = 1.0) -> tf.Variable:
+        """The weight of a loss: a variable, so that a phase can change it without a new graph."""
+        if name not in self._loss_weights:
+            self._loss_weights[name] = self.add_weight(
+                name=f"loss_weight_{name}", initializer=keras.initializers.Constant(value), trainable=False
+            )
+        return self._loss_weights[name]
+
+    def global_mean(self, per_example: tf.Tensor) -> tf.Tensor:
+        """This replica's share of the mean over the global batch: sum / examples on all replicas.
+
+        The shares of all replicas add up to the mean, and so do their gradients, also when the last batch is uneven.
+
+        Args:
+            per_example: float32, (examples on this replica,).
+        """
+        count = tf.cast(tf.shape(per_example)[0], tf.float32)
+        return tf.reduce_sum(per_example) / _all_replicas(count)
+
+    def logged(self, shares: dict[str, tf.Tensor]) -> Logs:
+        """Losses as printed: the sum of all replicas' shares."""
+        return {name: _all_replicas(share) for name, share in shares.items()}
+
+    def random_seed(self, step: tf.Tensor) -> tf.Tensor:
+        """Seed for stateless noise, int32 (2,): differs by run seed, step and replica."""
+        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+        return tf.stack([tf.constant(self.seed, tf.int32) * 1009 + replica, tf.cast(step, tf.int32)])
+
+    # --- Scores out --------------------------------------------------------------------------------------------------
+
+    def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """How abnormal each scored frame of each window is.
+
+        Args:
+            windows: float32, (batch, T, H, W, channels), from ``preprocess``.
+
+        Returns:
+            ``frame_scores`` float32 (batch, scored frames), higher is more abnormal; ``maps`` float32
+            (batch, scored frames, h, w); and one (batch, scored frames) for every name in ``parts``.
+        """
+        raise NotImplementedError
+
+    def call(self, windows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Frame scores of preprocessed windows; see ``anomaly``."""
+        return self.anomaly(windows)["frame_scores"]
+
+    def fit_normality(self, windows: tf.data.Dataset, held_out: Sequence[Any], alarm_quantile: float = 0.99) -> None:
+        """Learn from normal data, after training, what the score needs, and calibrate.
+
+        The calibration maps the raw scores of held-out normal frames to [0, 1], 0.5 at ``alarm_quantile``.
+        Methods whose score needs more (k-means, a Gaussian mixture) extend this.
+
+        Args:
+            windows: Training windows, uint8 (batch, T, H, W, 3).
+            held_out: Normal videos that training has not seen; anything ``score_video`` takes.
+            alarm_quantile: Share of held-out normal frames below the alarm boundary, in (0, 1).
+        """
+        raw = np.concatenate([self.score_video(video).raw for video in held_out])
+        knots, levels = calibration_knots(raw, alarm_quantile)
+        self.calibration_raw.assign(knots)
+        self.calibration_level.assign(levels)
+        self.is_calibrated.assign(1.0)
+
+    def score_chunk(self, frames: tf.Tensor, maps: bool = False) -> dict[str, tf.Tensor]:
+        """Score every frame of a chunk of video that its windows reach; the body of the exported signatures.
+
+        The frames are preprocessed once and all windows are cut from them in the graph (starts: ``Window.starts``).
+        The windows run one after another, so memory does not grow with the chunk.
+
+        Args:
+            frames: uint8, (batch, N, H0, W0, 3), N >= ``window.span``.
+            maps: Whether to return the maps.
+
+        Returns:
+            ``raw_scores`` float32 (batch, M) for the M scored frames, ``scores`` the same calibrated to [0, 1],
+            ``frame_offsets`` int32 (batch, M), and ``part/NAME`` (batch, M); with ``maps``, ``maps``
+            float32 (batch, M, h, w).
+
+        Raises:
+            tf.errors.InvalidArgumentError: If the chunk is shorter than one window.
+        """
+        window = self.window
+        inputs = self.preprocess(frames)
+        batch, n_frames = tf.shape(frames)[0], tf.shape(frames)[1]
+        tail = n_frames - window.span
+        too_short = f"frames has too few frames in a chunk: this model needs at least {window.span}"
+        with tf.control_dependencies([tf.debugging.assert_greater_equal(tail, 0, message=too_short)]):
+            regular = tf.range(0, tail + 1, window.hop)
+        has_tail = tf.cast(tail % window.hop != 0, tf.int32)
+        starts = tf.concat([regular, tf.fill([has_tail], tail)], axis=0)
+
+        names = ["frame_scores", *self.parts, *(["maps"] if maps else [])]
+        steps = tf.range(window.length) * window.step
+
+        def one_window(start: tf.Tensor) -> dict[str, tf.Tensor]:
+            output = self.anomaly(tf.gather(inputs, start + steps, axis=1))
+            return {name: tf.cast(output[name], tf.float32) for name in names}
+
+        per_window = tf.map_fn(
+            one_window, starts, parallel_iterations=1, fn_output_signature=dict.fromkeys(names, tf.float32)
+        )
+
+        # The tail window scores only frames that no regular window scores.
+        position = starts[:, None] + tf.constant(window.scored)[None, :]
+        covered = tf.math.unsorted_segment_sum(
+            tf.ones([tf.size(regular) * len(window.scored)]), tf.reshape(position[: tf.size(regular)], [-1]), n_frames
+        )
+        counts = tf.concat(
+            [
+                tf.ones([tf.size(regular), len(window.scored)]),
+                tf.cast(tf.gather(covered, position[tf.size(regular) :]) == 0, tf.float32),
+            ],
+            axis=0,
+        )
+        position = tf.reshape(position, [-1])
+        total = tf.math.unsorted_segment_sum(tf.reshape(counts, [-1]), position, n_frames)
+        offsets = tf.reshape(tf.where(total > 0), [-1])
+
+        def mean_over_windows(values: tf.Tensor) -> tf.Tensor:
+            # (windows, batch, offsets, ...) -> (windows * offsets, batch, ...) -> (batch, M, ...)
+            order = [0, 2, 1, *range(3, values.shape.rank)]
+            values = tf.transpose(values, order)
+            weights = tf.reshape(counts, tf.concat([tf.shape(counts), [1] * (values.shape.rank - 2)], 0))
+            values = tf.reshape(values * weights, tf.concat([[-1], tf.shape(values)[2:]], 0))
+            sums = tf.gather(tf.math.unsorted_segment_sum(values, position, n_frames), offsets)
+            shape = tf.concat([[-1], [1] * (values.shape.rank - 1)], 0)
+            means = sums / tf.reshape(tf.gather(total, offsets), shape)
+            return tf.transpose(means, [1, 0, *range(2, values.shape.rank)])
+
+        raw = mean_over_windows(per_window["frame_scores"])
+        result = {
+            "raw_scores": raw,
+            "scores": apply_calibration(
+                raw, tf.convert_to_tensor(self.calibration_raw), tf.convert_to_tensor(self.calibration_level)
+            ),
+            "frame_offsets": tf.tile(tf.cast(offsets, tf.int32)[None], [batch, 1]),
+            **{f"part/{name}": mean_over_windows(per_window[name]) for name in self.parts},
+        }
+        if maps:
+            result["maps"] = mean_over_windows(per_window["maps"])
+        return result
+
+    def score_video(
+        self, video: "str | Path | Video | np.ndarray", *, maps: bool = False, chunk_length: int | None = None
+    ) -> VideoScores:
+        """Score a whole video, in chunks; memory does not grow with its length (unless ``maps``).
+
+        Args:
+            video: A video file, a folder of frames, a ``Video``, or frames uint8 (n, H0, W0, 3), also as an iterable.
+            maps: Whether to keep the anomaly maps.
+            chunk_length: Frames scored at once; changes speed and memory, not scores.
+
+        Raises:
+            VadError: If the video cannot be read or is shorter than one window.
+        """
+        if isinstance(video, str | Path | np.ndarray):
+            video = open_video(video)
+        frames: Iterable[np.ndarray] = video.frames if isinstance(video, Video) else video
+        if maps not in self._scorers:
+            signature = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
+            self._scorers[maps] = tf.function(
+                lambda frames: self.score_chunk(frames, maps), input_signature=[signature], autograph=False
+            )
+        scorer = self._scorers[maps]
+
+        def score_chunk(chunk: np.ndarray) -> dict[str, np.ndarray]:
+            return {name: value.numpy() for name, value in scorer(tf.constant(chunk)).items()}
+
+        return score_in_chunks(frames, self.window, score_chunk, chunk_length)
+
+
+def _all_replicas(value: tf.Tensor) -> tf.Tensor:
+    """Sum of ``value`` over the replicas."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)

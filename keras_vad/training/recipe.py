@@ -1,0 +1,226 @@
+"""Recipes: every choice of a training run in one YAML file.
+
+A recipe's header says what it reproduces, where from, on what hardware, how long it takes and what to expect. Recipes
+that come with the package are found by name; ``compact`` is short for ``<model>_<dataset>_compact``.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from keras_vad.errors import VadError
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which windows are trained on.
+
+    Args:
+        strides: Speeds at which windows are shown: 2 takes every second frame.
+        hop: Frames between the starts of consecutive training windows.
+        validation_share: Share of the training videos, whole ones, held out as normal validation data.
+    """
+
+    strides: tuple[int, ...] = (1,)
+    hop: int = 1
+    validation_share: float = 0.15
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long, how fast and how exactly.
+
+    Args:
+        epochs: Epochs in all, shared out among the method's phases as it proposes; ``None`` takes what it proposes.
+        steps_per_epoch: Batches of an epoch; ``None`` shows every window once.
+        batch_size: Windows of a batch on all devices together.
+        schedule: Learning rate over the epochs of a phase: ``constant``, or ``cosine`` down to 2 %.
+        precision: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
+        validation_steps: Batches of held-out windows after each epoch.
+        checkpoint_every: Steps between checkpoints; one is also written after every epoch.
+        alarm_quantile: Share of held-out normal frames below the alarm boundary.
+    """
+
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    batch_size: int = 16
+    schedule: str = "constant"
+    precision: str = "float32"
+    validation_steps: int = 8
+    checkpoint_every: int = 500
+    alarm_quantile: float = 0.99
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How scores are read after the model.
+
+    Args:
+        smoothing: Frames of the trailing mean of the ``deployable`` protocol; 1 for none.
+    """
+
+    smoothing: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice of a training run but the data's place, the seed and the devices.
+
+    Args:
+        model: Constructor arguments of the method that differ from the paper's.
+        data: See ``DataOptions``.
+        training: See ``TrainingOptions``.
+        scoring: See ``ScoringOptions``.
+    """
+
+    model: dict[str, Any] = field(default_factory=dict)
+    data: DataOptions = DataOptions()
+    training: TrainingOptions = TrainingOptions()
+    scoring: ScoringOptions = ScoringOptions()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in the YAML file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], origin: str = "the recipe") -> "Recipe":
+        """Check and convert plain values.
+
+        Raises:
+            VadError: If a section or option is unknown or has the wrong type, naming it and ``origin``.
+        """
+        sections: dict[str, Any] = {}
+        for name, content in values.items():
+            if name not in _SECTIONS:
+                raise VadError(f"{origin} has no section {name!r}; the sections are {', '.join(_SECTIONS)}.")
+            if not isinstance(content or {}, dict):
+                raise VadError(f"section {name!r} of {origin} is {content!r}, but must hold options.")
+            sections[name] = _section(name, content or {}, origin)
+        recipe = cls(**sections)
+        _check_range("training.batch_size", recipe.training.batch_size, 1)
+        _check_range("data.hop", recipe.data.hop, 1)
+        _check_range("scoring.smoothing", recipe.scoring.smoothing, 1)
+        _check_choice("training.precision", recipe.training.precision, PRECISIONS)
+        _check_choice("training.schedule", recipe.training.schedule, SCHEDULES)
+        return recipe
+
+
+_SECTIONS = {"model": dict, "data": DataOptions, "training": TrainingOptions, "scoring": ScoringOptions}
+
+
+def list_recipes() -> list[str]:
+    """Names of the recipes that come with the package, sorted."""
+    return sorted(entry.name[: -len(".yaml")] for entry in _folder().iterdir() if entry.name.endswith(".yaml"))
+
+
+def find_recipe(name: str | None, model: str, dataset: str) -> str:
+    """The name or path of the recipe that is meant.
+
+    Args:
+        name: A recipe's name, a YAML file, ``"compact"``, or ``None`` for ``<model>_<dataset>``.
+        model: Name of the method.
+        dataset: Name of the data set.
+    """
+    if name is None:
+        return f"{model}_{dataset}"
+    return f"{model}_{dataset}_compact" if name == "compact" else name
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: The name of a recipe that comes with the package, or a path to a YAML file.
+        overrides: ``"section.option=value"`` each, the value in YAML.
+
+    Raises:
+        VadError: If there is no such recipe, or it or an override is not understood.
+    """
+    is_file = name.endswith((".yaml", ".yml"))
+    if not is_file and name not in list_recipes():
+        raise VadError(f"there is no recipe {name!r}; give a YAML file or one of {', '.join(list_recipes())}.")
+    try:
+        text = Path(name).read_text("utf-8") if is_file else (_folder() / f"{name}.yaml").read_text("utf-8")
+        values = yaml.safe_load(text) or {}
+    except OSError as error:
+        raise VadError(f"the recipe {name} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise VadError(f"the recipe {name} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise VadError(f"the recipe {name} must hold sections ({', '.join(_SECTIONS)}), but holds {values!r}.")
+    for override in overrides:
+        _apply(override, values)
+    return Recipe.from_dict(values, name)
+
+
+def _folder() -> Any:
+    return files("keras_vad") / "recipes"
+
+
+def _apply(override: str, values: dict[str, Any]) -> None:
+    path, equals, text = override.partition("=")
+    section, dot, option = path.partition(".")
+    if not (equals and dot and section and option):
+        raise VadError(f"--set {override} is not understood; write --set section.option=value, as in model.noise=null.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise VadError(f"the value of --set {override} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if values.get(section) is None:
+        values[section] = {}
+    values[section][option] = value
+
+
+def _section(name: str, content: dict[str, Any], origin: str) -> Any:
+    cls = _SECTIONS[name]
+    if cls is dict:
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    known = typing.get_type_hints(cls)
+    converted = {}
+    for key, value in content.items():
+        if key not in known:
+            raise VadError(f"{origin} has no option {name}.{key}; section {name} has {', '.join(known)}.")
+        converted[key] = _convert(f"{name}.{key}", value, known[key])
+    return cls(**converted)
+
+
+def _convert(path: str, value: Any, wanted: Any) -> Any:
+    allowed = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    if value is None and type(None) in allowed:
+        return None
+    kind = next(option for option in allowed if option is not type(None))
+    if typing.get_origin(kind) is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        if items and all(isinstance(item, int) and item >= 1 for item in items):
+            return tuple(items)
+        raise VadError(f"{path} is {value!r}, but must be a list of whole numbers from 1.")
+    if isinstance(value, str) and kind is float:  # YAML reads 1e-4 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise VadError(f"{path} is {value!r}, but must be of type {kind.__name__}.")
+    return value
+
+
+def _check_range(path: str, value: int, least: int) -> None:
+    if value < least:
+        raise VadError(f"{path} is {value}, but must be at least {least}.")
+
+
+def _check_choice(path: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise VadError(f"{path} is {value!r}, but must be one of {', '.join(allowed)}.")

@@ -1,0 +1,279 @@
+"""A training run from its options to an exported model, in a folder that holds everything about it."""
+
+import json
+import logging
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import yaml
+
+import keras_vad
+from keras_vad.data import CachedFrames, FrameCache, hold_out, open_dataset, steps_per_epoch, window_dataset
+from keras_vad.errors import VadError
+from keras_vad.export import export
+from keras_vad.files import appearing, write_text
+from keras_vad.models.detector import VideoAnomalyDetector
+from keras_vad.models.registry import build
+from keras_vad.training.callbacks import ProgressBar, RunLog
+from keras_vad.training.loop import Checkpoints, Schedule, train
+from keras_vad.training.recipe import Recipe
+from keras_vad.training.strategy import make_strategy
+
+logger = logging.getLogger("keras_vad")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Everything that decides how a run ends, and where it puts things.
+
+    Args:
+        model: Name of the method.
+        dataset: Name of the data set.
+        data_dir: Its folder.
+        recipe_name: Name of the recipe, for the run's and the exported model's name.
+        recipe: The recipe with all overrides applied.
+        seed: Of weights, order of windows, noise and held-out videos.
+        strategy: See ``make_strategy``.
+        devices: See ``make_strategy``.
+        run_dir: The run folder.
+        output: Zoo folder that the trained model is exported to; ``None`` for no export.
+        name: Name of the exported model.
+        resume: Whether to go on with the run in ``run_dir``.
+    """
+
+    model: str
+    dataset: str
+    data_dir: Path
+    recipe_name: str
+    recipe: Recipe
+    seed: int
+    strategy: str
+    devices: int | None
+    run_dir: Path
+    output: Path | None
+    name: str
+    resume: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that a resumed run must agree with: what decides the weights."""
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            "recipe": self.recipe_name,
+            "seed": self.seed,
+            **self.recipe.to_dict(),
+        }
+
+
+def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path | None:
+    """Train, calibrate, save and export a detector.
+
+    The run folder then holds ``config.yaml`` (every choice, data fingerprint, versions, git revision), ``metrics.csv``,
+    ``train.log``, ``tensorboard/``, ``checkpoints/``, ``detector.keras`` and ``report.json``.
+
+    Args:
+        options: See ``RunOptions``.
+        cache: Where decoded frames are kept; the user's cache by default.
+
+    Returns:
+        The folder of the exported version, ``None`` without export.
+
+    Raises:
+        VadError: If anything the user chose does not fit; see the message.
+    """
+    recipe = options.recipe
+    strategy = make_strategy(options.strategy, options.devices)
+    _check_precision(recipe.training.precision)
+    if options.run_dir.exists() and any(options.run_dir.iterdir()) and not options.resume:
+        raise VadError(
+            f"the run folder {options.run_dir} is not empty; use --resume to go on, or --run-dir for another."
+        )
+    if options.resume and not (options.run_dir / "config.yaml").exists():
+        raise VadError(f"there is no run to resume in {options.run_dir}: it holds no config.yaml; leave out --resume.")
+
+    dataset = open_dataset(options.dataset, options.data_dir)
+    keras.utils.set_random_seed(options.seed)
+    tf.config.experimental.enable_op_determinism()
+    keras.mixed_precision.set_global_policy(recipe.training.precision)
+    try:
+        with strategy.scope():
+            detector = build(options.model, **recipe.model)
+            detector.seed = options.seed
+            detector.compile()
+            detector.build_optimizers()
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    if options.output is not None and detector.not_exportable_because:
+        raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
+
+    _record_config(options, dataset.fingerprint())
+    handler = logging.FileHandler(options.run_dir / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        return _train_and_export(options, detector, strategy, dataset, cache or FrameCache())
+    except VadError as error:
+        logger.error("stopped: %s", error)
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _train_and_export(
+    options: RunOptions,
+    detector: VideoAnomalyDetector,
+    strategy: tf.distribute.Strategy,
+    dataset: Any,
+    cache: FrameCache,
+) -> Path | None:
+    recipe, window = options.recipe, detector.window
+    train_videos, held_out = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
+    train_frames = [cache.get(video, window.size) for video in train_videos]
+    held_out_frames = [cache.get(video, window.size) for video in held_out]
+    logger.info("training on %d videos, held out: %s", len(train_videos), ", ".join(v.name for v in held_out))
+
+    windows = {"batch_size": recipe.training.batch_size, "strides": recipe.data.strides, "hop": recipe.data.hop}
+    available = steps_per_epoch(train_frames, window, **windows)  # type: ignore[arg-type]
+    steps = min(available, recipe.training.steps_per_epoch or available)
+    if steps < (recipe.training.steps_per_epoch or 0):
+        logger.info("an epoch has %d steps: there are no more windows", steps)
+    validation = _validation_windows(held_out_frames, detector, recipe)
+    checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
+    if checkpoints.newest is None:
+        detector.adapt(_batches(train_frames))
+        checkpoints.save()  # so that a run killed in its first epoch resumes, too
+
+    checkpoints.restore()
+    started, first_epoch = time.monotonic(), checkpoints.position.epoch
+    bar = ProgressBar()
+    try:
+        train(
+            detector,
+            Schedule.of(detector.phases(), recipe.training.epochs, recipe.training.schedule),
+            lambda epoch, skip: window_dataset(
+                train_frames,
+                window,
+                seed=options.seed,
+                epoch=epoch,
+                skip_batches=skip,
+                **windows,  # type: ignore[arg-type]
+            ),
+            steps,
+            validation=validation,
+            strategy=strategy,
+            checkpoints=checkpoints,
+            checkpoint_every=recipe.training.checkpoint_every,
+            callbacks=[RunLog(options.run_dir, first_epoch), bar],
+        )
+    finally:
+        bar.stop()
+    seconds = time.monotonic() - started
+
+    logger.info("calibrating on held-out normal videos")
+    final = build(options.model, **recipe.model)  # in float32, whatever the precision of training
+    final.set_weights(detector.get_weights())
+    final.fit_normality(
+        window_dataset(train_frames, window, shuffle=False, drop_remainder=False, **windows),  # type: ignore[arg-type]
+        held_out_frames,
+        recipe.training.alarm_quantile,
+    )
+    with appearing(options.run_dir / "detector.keras") as partial:
+        final.save(partial)
+    version = None
+    if options.output is not None:
+        version = export(final, options.output, options.name)
+    epochs = checkpoints.position.epoch - first_epoch
+    report = {
+        "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),
+        "epochs": checkpoints.position.epoch,
+        "steps_per_epoch": steps,
+        "seconds_of_this_process": round(seconds, 1),
+        "windows_per_second": round(epochs * steps * recipe.training.batch_size / seconds, 3) if epochs else None,
+        "held_out_videos": [video.name for video in held_out],
+        "alarm_quantile": recipe.training.alarm_quantile,
+        "exported_to": None if version is None else str(version),
+    }
+    write_text(options.run_dir / "report.json", json.dumps(report, indent=2) + "\n")
+    logger.info("done: %s", version or options.run_dir / "detector.keras")
+    return version
+
+
+def _validation_windows(
+    held_out: list[CachedFrames], detector: VideoAnomalyDetector, recipe: Recipe
+) -> tf.data.Dataset | tuple[()]:
+    """The same few held-out windows after every epoch, spread over the videos."""
+    batch_size = recipe.training.batch_size
+    long_enough = [video for video in held_out if len(video) >= detector.window.span]
+    if not long_enough:
+        names = ", ".join(video.name for video in held_out)
+        raise VadError(
+            f"the held-out videos ({names}) are shorter than the model's {detector.window.span} frames; hold out more "
+            "with --set data.validation_share=0.3, or give longer videos."
+        )
+    available = steps_per_epoch(long_enough, detector.window, batch_size=1) // batch_size
+    if available == 0 or recipe.training.validation_steps == 0:
+        return ()
+    windows = window_dataset(long_enough, detector.window, batch_size=batch_size, seed=0)
+    return windows.take(min(available, recipe.training.validation_steps)).cache()
+
+
+def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
+    for video in videos:
+        for start in range(0, len(video), size):
+            yield video.read(start, min(size, len(video) - start))
+
+
+def _check_precision(precision: str) -> None:
+    if precision == "mixed_float16" and not tf.config.list_physical_devices("GPU"):
+        raise VadError(
+            "precision mixed_float16 needs a GPU, because TensorFlow has no float16 3D pooling on CPU; use "
+            "mixed_bfloat16 or float32."
+        )
+
+
+def _record_config(options: RunOptions, fingerprint: str) -> None:
+    path = options.run_dir / "config.yaml"
+    decisive = {**options.to_dict(), "data_fingerprint": fingerprint}
+    decisive = json.loads(json.dumps(decisive))  # tuples to lists, as they come back from the file
+    if options.resume:
+        stored = yaml.safe_load(path.read_text("utf-8"))
+        for key, value in decisive.items():
+            if stored.get(key) != value:
+                raise VadError(
+                    f"the run in {options.run_dir} has {key} {stored.get(key)!r}, but now it is {value!r}; resume with "
+                    "the same options and data, or start a new run."
+                )
+        return
+    config = {
+        **decisive,
+        "data_dir": str(options.data_dir),
+        "strategy": options.strategy,
+        "devices": options.devices,
+        "versions": {
+            "keras_vad": keras_vad.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "git": git_revision(),
+    }
+    write_text(path, yaml.safe_dump(config, sort_keys=False))
+
+
+def git_revision() -> str | None:
+    """Revision of the checkout this package runs from, with ``-dirty`` if it was changed; ``None`` outside of one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
+    except (OSError, subprocess.CalledProcessError):
+        return None

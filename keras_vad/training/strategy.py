@@ -1,0 +1,56 @@
+"""Where training runs: one device, or all local devices under MirroredStrategy."""
+
+import tensorflow as tf
+
+from keras_vad.errors import VadError
+
+STRATEGIES = ("auto", "mirrored", "none")
+
+
+def make_strategy(name: str = "auto", devices: int | None = None) -> tf.distribute.Strategy:
+    """The distribution strategy for a training run.
+
+    Args:
+        name: ``"mirrored"`` for ``tf.distribute.MirroredStrategy``, ``"none"`` for one device, ``"auto"`` for mirrored
+            where there are several devices.
+        devices: How many devices to use. Without GPUs the CPU is split into so many logical devices, which must
+            happen before TensorFlow is first used. ``None`` takes every GPU, or the CPU.
+
+    Raises:
+        VadError: If there are not so many GPUs, TensorFlow already runs with other logical devices, or the strategy is
+            unknown.
+    """
+    if name not in STRATEGIES:
+        raise VadError(f"strategy is {name!r}, but must be one of {', '.join(STRATEGIES)}.")
+    if devices is not None and devices < 1:
+        raise VadError(f"devices is {devices}, but must be at least 1.")
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        names = [f"GPU:{i}" for i in range(devices or len(gpus))]
+        if len(names) > len(gpus):
+            raise VadError(f"{devices} devices were asked for, but this machine has {len(gpus)} GPUs; ask for fewer.")
+    else:
+        names = [f"CPU:{i}" for i in range(devices or 1)]
+        _split_cpu(len(names))
+    if name == "none":
+        if len(names) > 1 and devices is not None:
+            raise VadError(f"strategy none uses one device, but {devices} were asked for; use --strategy mirrored.")
+        return tf.distribute.get_strategy()
+    if name == "auto" and len(names) == 1:
+        return tf.distribute.get_strategy()
+    # The default all-reduce fails on CPU once a second, different model trains in the same process ("expected shape
+    # [1] but another member in the group expected shape ..."); copying through one device does not.
+    return tf.distribute.MirroredStrategy(names, cross_device_ops=tf.distribute.HierarchicalCopyAllReduce())
+
+
+def _split_cpu(count: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if len(tf.config.get_logical_device_configuration(cpu) or [None]) >= count:
+        return
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError as error:
+        raise VadError(
+            f"the CPU cannot be split into {count} devices any more, because TensorFlow already runs; choose the "
+            "devices before anything else uses TensorFlow."
+        ) from error

@@ -1,0 +1,76 @@
+"""Train a detector, calibrate it on held-out normal videos and export it to the zoo.
+
+Example: python tools/train.py --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_vad.cli import run
+from keras_vad.errors import VadError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add = parser.add_argument
+    add("--model", required=True, help="name of the method, for example adv3dcae")
+    add("--dataset", required=True, help="shapes, ucsdped1, ucsdped2 or folder")
+    add("--data-dir", required=True, type=Path, help="folder of the data set")
+    add("--recipe", help="recipe name, YAML file, or compact for MODEL_DATASET_compact (default: MODEL_DATASET)")
+    add("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", help="override an option of the recipe")
+    add("--strategy", choices=["auto", "mirrored", "none"], default="auto", help="distribution (default: %(default)s)")
+    add("--devices", type=int, help="number of GPUs, or of logical CPU devices where there are none")
+    add("--epochs", type=int, help="epochs in all")
+    add("--batch-size", type=int, help="windows of a batch, on all devices together")
+    add("--precision", choices=["float32", "mixed_bfloat16", "mixed_float16"], help="precision of training")
+    add("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    add("--output", type=Path, default=Path("zoo"), help="zoo folder to export to (default: %(default)s)")
+    add("--no-export", action="store_true", help="do not export; the run folder holds detector.keras all the same")
+    add("--name", help="name of the exported model (default: the recipe's name)")
+    add("--run-dir", type=Path, help="run folder (default: runs/RECIPE-seedSEED)")
+    add("--resume", action="store_true", help="go on with the run in the run folder")
+    args = parser.parse_args(argv)
+
+    from keras_vad.models.registry import get_model
+    from keras_vad.training.recipe import find_recipe, load_recipe
+    from keras_vad.training.run import RunOptions, run_training
+
+    get_model(args.model)
+    recipe_name = find_recipe(args.recipe, args.model, args.dataset)
+    overrides = list(args.set)
+    for option in ("epochs", "batch_size", "precision"):
+        value = getattr(args, option)
+        if value is not None:
+            overrides.append(f"training.{option}={value}")
+    recipe = load_recipe(recipe_name, overrides)
+    stem = Path(recipe_name).stem if recipe_name.endswith((".yaml", ".yml")) else recipe_name
+    run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
+    if not args.data_dir.is_dir():
+        raise VadError(f"there is no folder {args.data_dir}; give the data set's folder with --data-dir.")
+    version = run_training(
+        RunOptions(
+            model=args.model,
+            dataset=args.dataset,
+            data_dir=args.data_dir,
+            recipe_name=stem,
+            recipe=recipe,
+            seed=args.seed,
+            strategy=args.strategy,
+            devices=args.devices,
+            run_dir=run_dir,
+            output=None if args.no_export else args.output,
+            name=args.name or stem,
+            resume=args.resume,
+        )
+    )
+    print(f"run: {run_dir}")
+    if version is not None:
+        print(f"exported: {version}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
