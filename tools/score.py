@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from keras_vad.cli import run
 from keras_vad.errors import VadError
+from keras_vad.files import write_text
 
 if TYPE_CHECKING:
     from keras_vad.data.video import Video
@@ -30,8 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.csv.exists() and not args.overwrite:
         raise VadError(f"{args.csv} exists; pass --overwrite to replace it, or name another file.")
-    if not args.csv.parent.is_dir():
-        raise VadError(f"there is no folder {args.csv.parent} to write {args.csv.name} into; create it.")
 
     from keras_vad.data.video import open_video
 
@@ -55,7 +54,7 @@ def _score_served(video: "Video", server: str, model: str, timeout: float) -> "V
 def _score_in_process(video: "Video", model: str, zoo: Path) -> "VideoScores":
     import keras_vad
 
-    return keras_vad.load(zoo / model if (zoo / model).is_dir() else model).score_video(video)
+    return keras_vad.load(model, zoo).score_video(video)
 
 
 def write_csv(path: Path, scores: "VideoScores", fps: float | None) -> None:
@@ -69,20 +68,12 @@ def write_csv(path: Path, scores: "VideoScores", fps: float | None) -> None:
     Raises:
         VadError: If the file cannot be written; nothing is left of it then.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w") as file:
-            file.write("frame,time_s,raw_score,score,alarm\n")
-            rows = zip(scores.frame_index, scores.raw, scores.calibrated, scores.alarm, strict=True)
-            for frame, raw, score, alarm in rows:
-                time_s = "" if fps is None else f"{frame / fps:.3f}"
-                # Nine digits hold every float32 exactly.
-                file.write(f"{frame},{time_s},{raw:.9g},{score:.9g},{alarm:d}\n")
-        partial.replace(path)
-    except OSError as error:
-        raise VadError(f"{path} cannot be written: {error.strerror}; free some space or name another file.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    lines = ["frame,time_s,raw_score,score,alarm"]
+    for frame, raw, score, alarm in zip(scores.frame_index, scores.raw, scores.calibrated, scores.alarm, strict=True):
+        time_s = "" if fps is None else f"{frame / fps:.3f}"
+        # Nine digits hold every float32 exactly.
+        lines.append(f"{frame},{time_s},{raw:.9g},{score:.9g},{alarm:d}")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

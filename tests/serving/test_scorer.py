@@ -1,7 +1,7 @@
 """Scoring videos over gRPC: the same numbers as window by window, and sentences for what goes wrong."""
 
 import csv
-import importlib.util
+import os
 import socket
 import subprocess
 import sys
@@ -27,14 +27,6 @@ def video(n=40, size=WINDOW.size, seed=0):
 @pytest.fixture(scope="session")
 def target(server_port):
     return f"127.0.0.1:{server_port}"
-
-
-@pytest.fixture(scope="session")
-def score_tool():
-    spec = importlib.util.spec_from_file_location("score_tool", ROOT / "tools" / "score.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class TestScoreOverGrpc:
@@ -154,11 +146,6 @@ class TestScoreTool:
         assert score_tool.main([*argv, "--overwrite"]) == 0
         assert out.read_text().startswith("frame,")
 
-    def test_no_folder_for_the_file(self, score_tool, target, frames_folder, tmp_path):
-        argv = [str(frames_folder), "--server", target, "--model", "tiny", "--csv", str(tmp_path / "no" / "s.csv")]
-        with pytest.raises(VadError, match=r"there is no folder .*/no to write s\.csv into"):
-            score_tool.main(argv)
-
     def test_a_failed_run_writes_nothing(self, score_tool, target, frames_folder, tmp_path):
         argv = [str(frames_folder), "--server", target, "--model", "nope", "--csv", str(tmp_path / "s.csv")]
         with pytest.raises(VadError, match="has no model 'nope'"):
@@ -171,9 +158,9 @@ class TestScoreTool:
         full = Path("/dev/full")
         if not full.exists():
             pytest.skip("needs /dev/full")
-        (tmp_path / ".scores.csv.partial").symlink_to(full)
+        (tmp_path / f".scores.{os.getpid()}.partial.csv").symlink_to(full)
         scores = VideoScores(np.arange(9), np.zeros(9, np.float32), np.zeros(9, np.float32))
-        with pytest.raises(VadError, match=r"scores\.csv cannot be written: No space left on device"):
+        with pytest.raises(VadError, match=r"scores\.csv cannot be written \(No space left on device\)"):
             score_tool.write_csv(tmp_path / "scores.csv", scores, fps=None)
         assert list(tmp_path.iterdir()) == []
 
