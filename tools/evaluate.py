@@ -26,16 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--smoothing",
         metavar="N",
         type=int,
-        default=1,
-        help="also measure a causal mean over N frames (default: 1, none)",
+        help="also measure a causal mean over N frames (default: the recipe's; 1, none, without a run folder)",
     )
     parser.add_argument("--results", metavar="CSV", type=Path, help="put the rows into this table, as zoo/results.csv")
-    parser.add_argument("--recipe", default="", help="recipe it was trained with, for the table")
-    parser.add_argument("--seed", type=int, help="seed it was trained with, for the table")
+    parser.add_argument("--recipe", help="recipe it was trained with, for the table (default: the run folder's)")
+    parser.add_argument("--seed", type=int, help="seed it was trained with, for the table (default: the run folder's)")
     parser.add_argument("--log", default="", help="path of its training log in the repository, for the table")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     args = parser.parse_args(argv)
 
+    import yaml
     from rich.progress import track
 
     import keras_vad
@@ -43,10 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.data.datasets import open_dataset
     from keras_vad.errors import VadError
     from keras_vad.evaluation.evaluate import evaluate
-    from keras_vad.evaluation.results import read_results, update_results, write_whole
+    from keras_vad.evaluation.results import read_results, update_results
+    from keras_vad.files import write_text
 
-    if args.smoothing < 1:
-        raise VadError(f"--smoothing is {args.smoothing}, but must be at least 1 frame (no smoothing).")
+    config = Path(args.model) / "config.yaml"
+    run = yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {}
+    smoothing = run.get("scoring", {}).get("smoothing", 1) if args.smoothing is None else args.smoothing
+    if smoothing < 1:
+        raise VadError(f"--smoothing is {smoothing}, but must be at least 1 frame (no smoothing).")
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
     if args.results is not None:
@@ -55,15 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         keras_vad.load(args.model),
         open_dataset(args.dataset, args.data_dir),
         FrameCache(),
-        args.smoothing,
-        recipe=args.recipe,
-        seed=args.seed,
+        smoothing,
+        recipe=run.get("recipe", "") if args.recipe is None else args.recipe,
+        seed=run.get("seed") if args.seed is None else args.seed,
         log=args.log,
         track=partial(track, description="scoring"),
     )
     _print(report)
     if args.json is not None:
-        write_whole(args.json, report.to_json())
+        write_text(args.json, report.to_json())
         print(f"all figures: {args.json}")
     if args.results is not None:
         update_results(args.results, report.rows)

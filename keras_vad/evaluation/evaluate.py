@@ -1,10 +1,8 @@
 """Evaluate a detector on a data set, with the trivial baselines beside it."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,6 +17,7 @@ from keras_vad.evaluation.protocols import PROTOCOLS, ScoreSeries, evaluate_seri
 from keras_vad.evaluation.trivial import trivial_scores
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import model_key
+from keras_vad.versions import git_revision
 
 FRAME_SCORES = "frame_scores"
 
@@ -104,7 +103,9 @@ def evaluate(
         "log": log,
         "data_fingerprint": dataset.fingerprint(),
         "parameters": int(sum(np.prod(weight.shape) for weight in detector.trainable_weights)),
-        **versions(),
+        "tf": tf.__version__,
+        "keras": keras.__version__,
+        "git": git_revision(),
     }
     is_calibrated = bool(keras.ops.convert_to_numpy(detector.is_calibrated) > 0)
 
@@ -150,21 +151,3 @@ def _video_row(model: str, score: str, video: str, labels: np.ndarray, row: dict
     figures = {"auroc" if key == "auroc_micro" else key: value for key, value in row.items()}
     del figures["auroc_macro"], figures["videos_with_both_classes"]
     return {"model": model, "score": score, "video": video, "anomalous_frames": int(labels.sum())} | figures
-
-
-def versions() -> dict[str, str]:
-    """Versions of TensorFlow, Keras and this project (``git``, ending in ``+`` if files have been changed since)."""
-    return {"tf": tf.__version__, "keras": keras.__version__, "git": _git_revision()}
-
-
-def _git_revision() -> str:
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=10", "HEAD") + (
-            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""  # installed without its repository

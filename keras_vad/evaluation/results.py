@@ -8,21 +8,22 @@ import csv
 import io
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_vad.data.datasets import DATASETS
 from keras_vad.errors import VadError
+from keras_vad.files import write_text
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
 _FIGURES = ("auroc_micro", "auroc_macro", "ap", "eer")
 COLUMNS = (*KEY, *_FIGURES, "frames", "data_fingerprint", "parameters", "tf", "keras", "git", "log")
 
-_TABLE = re.compile(r"(<!-- results:begin (\S+) -->\n).*?(<!-- results:end \2 -->)", re.DOTALL)
+# At the start of a line, so that a document can also speak about them.
+_TABLE = re.compile(r"(^<!-- results:begin (\S+) -->\n).*?(^<!-- results:end \2 -->)", re.DOTALL | re.MULTILINE)
+_MARKER = re.compile(r"^<!-- results:(?:begin|end)\b", re.MULTILINE)
 
 
 def read_results(path: Path) -> list[dict[str, str]]:
@@ -62,7 +63,7 @@ def update_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table[key] for key in sorted(table))
-    write_whole(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def update_tables(document: Path, results: Path, *, check: bool = False) -> bool:
@@ -89,19 +90,19 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
 
     def table(match: re.Match[str]) -> str:
         begin, name, end = match.groups()
-        if name not in DATASETS:
-            raise VadError(f"{document} asks for the results of {name!r}; choose one of {', '.join(DATASETS)}.")
+        if all(row["dataset"] != name for row in rows):
+            _check_dataset(name, document)
         return f"{begin}\n{render_table(rows, name, to_root)}\n{end}"
 
     new, n_tables = _TABLE.subn(table, text)
-    markers = len(re.findall(r"<!-- results:(?:begin|end)\b", text))
+    markers = len(_MARKER.findall(text))
     if markers != 2 * n_tables:
         raise VadError(
             f"{document} has {markers} results markers, but {n_tables} pairs of <!-- results:begin NAME --> and "
             "<!-- results:end NAME -->; give each marker its partner."
         )
     if new != text and not check:
-        write_whole(document, new)
+        write_text(document, new)
     return new != text
 
 
@@ -139,6 +140,13 @@ def render_table(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str =
     return "\n".join(lines) + "\n"
 
 
+def _check_dataset(name: str, document: Path) -> None:
+    from keras_vad.data.datasets import DATASETS  # loads TensorFlow, which no other table needs
+
+    if name not in DATASETS:
+        raise VadError(f"{document} asks for the results of {name!r}; choose one of {', '.join(DATASETS)}.")
+
+
 def _position(key: tuple[str, ...]) -> tuple[Any, ...]:
     """Trivial baselines last; a model by its recipes, its own score before its parts, unsmoothed before smoothed."""
     model, score, recipe, smoothing = key
@@ -165,27 +173,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is whole at any time: beside, then renamed.
-
-    Raises:
-        VadError: If it cannot be written; nothing is left behind then.
-    """
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8"
-        ) as file:
-            partial = Path(file.name)
-            file.write(text)
-        partial.chmod(0o644)
-        partial.replace(path)
-    except OSError as error:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
-        raise VadError(
-            f"{path} cannot be written ({error.strerror}); choose another place or free some space."
-        ) from error
