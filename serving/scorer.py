@@ -114,7 +114,7 @@ class ServedDetector:
         return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
     def _sentence(self, error: Any) -> str:
-        code, details = error.code(), error.details()
+        code, details = error.code(), " ".join(error.details().split())
         version = "" if self._version is None else f" version {self._version}"
         if code is grpc.StatusCode.UNAVAILABLE:
             return (

@@ -12,6 +12,7 @@ Two parts: ``ModelStore`` knows which models are loaded and runs them, the servi
 
 import functools
 import logging
+import re
 import signal
 import socket
 import threading
@@ -262,7 +263,7 @@ def _rpc(method: Callable[[_Servicer, Any], Any]) -> Callable[[_Servicer, Any, g
         except RequestError as error:
             code, message = error.code, str(error)
         except tf.errors.OpError as error:
-            code, message = _STATUS_CODES[error.error_code], error.message
+            code, message = _STATUS_CODES[error.error_code], _runtime_message(error)
         except Exception:
             logger.exception("%s failed", method.__name__)
             code, message = grpc.StatusCode.INTERNAL, f"{method.__name__} failed; the server's log says why."
@@ -272,6 +273,12 @@ def _rpc(method: Callable[[_Servicer, Any], Any]) -> Callable[[_Servicer, Any, g
         return context.abort(code, message)
 
     return handler
+
+
+def _runtime_message(error: tf.errors.OpError) -> str:
+    """The runtime's own message, which TensorFlow Serving sends, without what TensorFlow's Python puts around it."""
+    message = error.message.split("<stack traces unavailable>\n")[-1]
+    return re.sub(r" \[Op:\w+\]$", "", message)
 
 
 def _unimplemented(method: str) -> RequestError:

@@ -1,0 +1,102 @@
+"""A real detector, exported, served and scored: over gRPC and in process the numbers are the same."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_vad
+from keras_vad.errors import VadError
+from keras_vad.export import export
+from keras_vad.scoring.calibrate import calibration_knots
+from serving.scorer import ServedDetector, score_over_grpc
+from serving.server import ModelStore, start_server
+
+
+def video(n, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, 40, 56, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module", params=[8, 5], ids=["windows-side-by-side", "windows-overlap"])
+def detector(request):
+    detector = keras_vad.build(
+        "adv3dcae",
+        image_size=(32, 48),
+        window_length=8,
+        window_stride=request.param,
+        channels=(2, 4, 4),
+        discriminator_channels=(2, 2, 2),
+    )
+    detector.adapt([video(20, seed=1)])
+    knots, levels = calibration_knots(detector.score_video(video(40, seed=2)).raw, 0.9)
+    detector.calibration_raw.assign(knots)
+    detector.calibration_level.assign(levels)
+    return detector
+
+
+@pytest.fixture(scope="module")
+def zoo(detector, tmp_path_factory):
+    zoo = tmp_path_factory.mktemp("zoo")
+    export(detector, zoo, "noise")
+    return zoo
+
+
+@pytest.fixture(scope="module")
+def target(zoo):
+    store = ModelStore(zoo)
+    store.refresh()
+    server, port = start_server(store, port=0)
+    yield f"localhost:{port}"
+    server.stop(None).wait()
+
+
+def assert_same(found, expected):
+    np.testing.assert_array_equal(found.frame_index, expected.frame_index)
+    np.testing.assert_allclose(found.raw, expected.raw, rtol=1e-5)
+    np.testing.assert_allclose(found.calibrated, expected.calibrated, atol=1e-5)
+    np.testing.assert_array_equal(found.alarm, expected.alarm)
+
+
+def test_describes_its_window(detector, target):
+    with ServedDetector(target, "noise") as served:
+        assert served.window == detector.window
+
+
+@pytest.mark.parametrize(("n", "chunk_length"), [(8, None), (70, None), (70, 20)])
+def test_same_scores_as_in_process(detector, target, n, chunk_length):
+    frames = video(n)
+    found = score_over_grpc(target, "noise", frames, chunk_length=chunk_length)
+    expected = detector.score_video(frames, chunk_length=chunk_length)
+    assert len(found) == n
+    assert_same(found, expected)
+
+
+def test_same_maps_as_in_process(detector, target):
+    frames = video(12)
+    found = score_over_grpc(target, "noise", frames, maps=True)
+    expected = detector.score_video(frames, maps=True)
+    assert found.maps.shape == expected.maps.shape
+    np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-4, atol=1e-6)
+
+
+def test_score_tool_writes_the_same_file_both_ways(zoo, target, score_tool, tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for number, frame in enumerate(video(30)):
+        Image.fromarray(frame).save(folder / f"{number:03d}.png")
+    served, in_process = tmp_path / "served.csv", tmp_path / "in_process.csv"
+    assert score_tool.main([str(folder), "--server", target, "--model", "noise", "--csv", str(served)]) == 0
+    assert score_tool.main([str(folder), "--zoo", str(zoo), "--model", "noise", "--csv", str(in_process)]) == 0
+    found, expected = (np.genfromtxt(path, delimiter=",", skip_header=1) for path in (served, in_process))
+    assert found.shape == (30, 5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_chunk_shorter_than_the_window_is_refused_by_the_graph(target):
+    with ServedDetector(target, "noise") as served, pytest.raises(VadError, match=r"INVALID_ARGUMENT: .* at least 8"):
+        served._predict("serving_default", frames=video(7)[None])
+
+
+def test_score_tool_without_such_a_model(zoo, score_tool, tmp_path):
+    Image.fromarray(video(1)[0]).save(tmp_path / "0.png")
+    with pytest.raises(VadError, match="there is no detector 'nope'"):
+        score_tool.main([str(tmp_path), "--zoo", str(zoo), "--model", "nope", "--csv", str(tmp_path / "s.csv")])
