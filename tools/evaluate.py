@@ -76,33 +76,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print(report: "EvaluationReport") -> None:
+    """A table that fits a terminal of 80 columns; the rest is in the JSON file."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    anomalous = sum(int(labels.sum()) for labels in report.labels)
+    n_frames, anomalous = sum(map(len, report.labels)), sum(int(labels.sum()) for labels in report.labels)
     table = Table(
         title=f"{report.about['model']} on {report.about['dataset']}: {len(report.labels)} test videos, "
-        f"{sum(map(len, report.labels))} frames, {anomalous} anomalous; figures in %"
+        f"{n_frames} frames, {anomalous} anomalous; in %",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    for title in ("model", "score", "protocol", "smoothing"):
-        table.add_column(title)
+    smoothed = any(row["smoothing"] > 1 for row in report.rows)
+    titles = ["score", "protocol", *(["mean of"] if smoothed else [])]
     figures = {
         "AUROC": "auroc_micro",
         "macro": "auroc_macro",
         "EER": "eer",
         "AP": "ap",
-        "accuracy": "accuracy",
         "false pos.": "false_positive_rate",
     }
+    for title in titles:
+        table.add_column(title, no_wrap=True)
     for title in figures:
         table.add_column(title, justify="right")
-    previous = None
+    in_baselines = False
     for row in report.rows:
-        if previous not in (None, row["model"]) and not str(previous).startswith("trivial_"):
-            table.add_section()
-        previous = row["model"]
-        cells = ["–" if row[key] is None else f"{100 * row[key]:.1f}" for key in figures.values()]
-        table.add_row(row["model"], row["score"], row["protocol"], str(row["smoothing"]), *cells)
+        name = row["score"]
+        if row["model"].startswith("trivial_"):
+            name = row["model"].removeprefix("trivial_")
+            if not in_baselines:
+                table.add_section()
+                table.add_row("trivial baselines:")
+            in_baselines = True
+        cells = [name, row["protocol"], *([str(row["smoothing"])] if smoothed else [])]
+        cells += ["–" if row[key] is None else f"{100 * row[key]:.1f}" for key in figures.values()]
+        table.add_row(*cells)
     Console().print(table)
 
 

@@ -74,7 +74,7 @@ def evaluate(
     paper says, the baselines by ``min_max``.
 
     Args:
-        detector: A trained detector; without calibration, its raw scores are ranked too.
+        detector: A trained, calibrated detector.
         dataset: Test videos without labels are left out.
         cache: Keeps the decoded frames.
         smoothing: Causal mean over so many frames.
@@ -107,7 +107,6 @@ def evaluate(
         "keras": keras.__version__,
         "git": git_revision(),
     }
-    is_calibrated = bool(keras.ops.convert_to_numpy(detector.is_calibrated) > 0)
 
     series: dict[tuple[str, str], list[ScoreSeries]] = {}
     for video, video_labels in zip(track(test_videos), labels, strict=True):
@@ -118,8 +117,7 @@ def evaluate(
                 "needs one: check that the data set is complete."
             )
         scores = detector.score_video(frames, chunk_length=chunk_length)
-        calibrated = scores.calibrated if is_calibrated else None
-        found = {FRAME_SCORES: ScoreSeries(scores.frame_index, scores.raw, calibrated)}
+        found = {FRAME_SCORES: ScoreSeries(scores.frame_index, scores.raw, scores.calibrated)}
         found |= {name: ScoreSeries(scores.frame_index, part) for name, part in scores.parts.items()}
         for name, one in found.items():
             series.setdefault((model, name), []).append(one)

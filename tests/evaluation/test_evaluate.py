@@ -107,11 +107,6 @@ def test_rows_fit_the_table_of_results(report: EvaluationReport, tmp_path: Path)
             assert row[column], column
 
 
-def test_uncalibrated_detector_has_no_alarms(shapes: VideoDataset, cache: FrameCache) -> None:
-    detector = Adv3DCAE(image_size=32, window_length=8, channels=(2, 2, 2, 2, 2), discriminator_channels=(2, 2, 2))
-    assert not any(row["calibrated"] for row in evaluate(detector, shapes, cache).rows)
-
-
 def test_videos_without_labels_are_left_out(detector: Adv3DCAE, shapes: VideoDataset, cache: FrameCache) -> None:
     assert evaluate(detector, Relabelled(shapes, {"Test001": None}), cache).video_names == ["Test002"]
     with pytest.raises(VadError, match="data set relabelled has no labelled test videos"):
