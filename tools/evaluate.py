@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print(report: "EvaluationReport") -> None:
-    """A table that fits a terminal of 80 columns; the rest is in the JSON file."""
+    """A table that fits a terminal of 80 columns, figures in percent; the rest is in the JSON file."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -94,13 +94,12 @@ def _print(report: "EvaluationReport") -> None:
         "AUROC": "auroc_micro",
         "macro": "auroc_macro",
         "EER": "eer",
-        "AP": "ap",
-        "false pos.": "false_positive_rate",
+        "FPR": "false_positive_rate",
     }
     for title in titles:
         table.add_column(title, no_wrap=True)
     for title in figures:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     in_baselines = False
     for row in report.rows:
         name = row["score"]
