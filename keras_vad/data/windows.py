@@ -110,7 +110,8 @@ def window_dataset(
         return tf.ensure_shape(batch, (share if drop_remainder else None, *shape))
 
     steps_left = tf.data.Dataset.range(skip_batches, steps)
-    return steps_left.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+    # Reading waits for the disk when the videos are larger than the memory: four batches at a time keep it busy.
+    return steps_left.map(load, num_parallel_calls=4, deterministic=True).prefetch(2)
 
 
 def steps_per_epoch(
