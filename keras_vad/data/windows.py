@@ -81,13 +81,13 @@ def window_dataset(
     """
     index = _index_windows(videos, window, strides, hop)
     part, parts = shard
+    steps = _steps(len(index), batch_size, drop_remainder)
     if batch_size % parts or not 0 <= part < parts:
         raise VadError(
             f"a batch of {batch_size} windows cannot be split into {parts} equal parts; change the batch size."
         )
     if parts > 1 and not drop_remainder:
         raise VadError("the last, smaller batch cannot be split among workers; use drop_remainder=True.")
-    steps = _steps(len(index), batch_size, drop_remainder)
     order = np.random.default_rng([seed, epoch]).permutation(len(index)) if shuffle else np.arange(len(index))
 
     share = batch_size // parts
@@ -132,6 +132,8 @@ def steps_per_epoch(
 
 
 def _steps(n_windows: int, batch_size: int, drop_remainder: bool) -> int:
+    if batch_size < 1:
+        raise VadError(f"the batch size is {batch_size}, but must be at least 1.")
     if drop_remainder and n_windows < batch_size:
         raise VadError(
             f"the videos hold {n_windows} windows, but a batch has {batch_size}; give longer videos or a smaller batch."
@@ -142,6 +144,9 @@ def _steps(n_windows: int, batch_size: int, drop_remainder: bool) -> int:
 def _index_windows(videos: Sequence[CachedFrames], window: Window, strides: Sequence[int], hop: int) -> _Index:
     if not videos:
         raise VadError("there are no videos to take windows from; give at least one.")
+    for name, value in (("hop", hop), ("stride", min(strides, default=0))):
+        if value < 1:
+            raise VadError(f"the smallest {name} of the windows is {value}, but must be at least 1.")
     reach = max((window.length - 1) * window.step, window.target or 0)
     runs: list[tuple[CachedFrames, int]] = []
     counts: list[int] = []

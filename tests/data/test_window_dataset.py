@@ -163,3 +163,16 @@ def test_batches_that_cannot_be_split(videos_of):
     assert refused(videos_of([9]), window, batch_size=2, shard=(0, 2), drop_remainder=False) == (
         "the last, smaller batch cannot be split among workers; use drop_remainder=True."
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"hop": 0}, "the smallest hop of the windows is 0, but must be at least 1."),
+        ({"strides": (0, 1)}, "the smallest stride of the windows is 0, but must be at least 1."),
+        ({"strides": ()}, "the smallest stride of the windows is 0, but must be at least 1."),
+        ({"batch_size": 0}, "the batch size is 0, but must be at least 1."),
+    ],
+)
+def test_arguments_out_of_range(videos_of, arguments, sentence):
+    assert refused(videos_of([9]), Window(length=2, size=SIZE), **{"batch_size": 1, **arguments}) == sentence
