@@ -449,6 +449,8 @@ def serve(zoo: str | Path, port: int = 8500, host: str = "127.0.0.1", grace: flo
         VadError: If nothing can be served or the port is in use.
     """
     _check_address(host, port)  # Before the models: they take seconds to load.
+    # TensorFlow warns of every custom gradient that an export leaves out; serving needs none.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     store = ModelStore(zoo)
     store.refresh()
     stopped = threading.Event()
