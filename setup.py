@@ -20,6 +20,7 @@ setup(
         "protobuf>=6.31",
         "tensorflow-serving-api>=2.21,<2.22",
         "av>=14",
+        "pillow>=11",
         "opencv-python-headless>=4.10,<5",
         "pyyaml>=6",
         "rich>=13",

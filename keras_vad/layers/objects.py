@@ -41,7 +41,7 @@ def people(frame: np.ndarray, difference: np.ndarray) -> np.ndarray:
     Args and returns: as ``foreground_objects``; ``difference`` is not used.
     """
     detector = cv2.HOGDescriptor()
-    detector.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
+    detector.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
     if frame.shape[0] < 128 or frame.shape[1] < 64:
         return np.zeros((0, 4), "float32")
     boxes, weights = detector.detectMultiScale(frame, winStride=(8, 8))

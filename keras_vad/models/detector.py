@@ -1,5 +1,6 @@
 """The contract that every method meets: ``VideoAnomalyDetector``."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,9 +83,8 @@ class VideoAnomalyDetector(keras.Model):
         knots, levels = calibration_knots(np.linspace(0.0, 1.0, 256, dtype="float32"), alarm_quantile=0.99)
         self.calibration_raw = self._constant("calibration_raw", knots)
         self.calibration_level = self._constant("calibration_level", levels)
-        self.is_calibrated = self._constant("is_calibrated", np.float32(0))
         self._loss_weights: dict[str, tf.Variable] = {}
-        self._scorers: dict[bool, Any] = {}
+        self._scorer = _Scorer(self)
         self.built = True  # every weight exists once the constructor is through
 
     def _constant(self, name: str, value: np.ndarray) -> keras.Variable:
@@ -222,7 +222,6 @@ class VideoAnomalyDetector(keras.Model):
         knots, levels = calibration_knots(raw, alarm_quantile)
         self.calibration_raw.assign(knots)
         self.calibration_level.assign(levels)
-        self.is_calibrated.assign(1.0)
 
     def score_chunk(self, frames: tf.Tensor, maps: bool = False) -> dict[str, tf.Tensor]:
         """Score every frame of a chunk of video that its windows reach; the body of the exported signatures.
@@ -263,18 +262,10 @@ class VideoAnomalyDetector(keras.Model):
             one_window, starts, parallel_iterations=1, fn_output_signature=dict.fromkeys(names, tf.float32)
         )
 
-        # The tail window scores only frames that no regular window scores.
+        # The tail window counts only for frames after the last one that the regular windows score.
         position = starts[:, None] + tf.constant(window.scored)[None, :]
-        covered = tf.math.unsorted_segment_sum(
-            tf.ones([tf.size(regular) * len(window.scored)]), tf.reshape(position[: tf.size(regular)], [-1]), n_frames
-        )
-        counts = tf.concat(
-            [
-                tf.ones([tf.size(regular), len(window.scored)]),
-                tf.cast(tf.gather(covered, position[tf.size(regular) :]) == 0, tf.float32),
-            ],
-            axis=0,
-        )
+        is_tail = tf.range(tf.size(starts))[:, None] >= tf.size(regular)
+        counts = tf.cast(~is_tail | (position > regular[-1] + max(window.scored)), tf.float32)
         position = tf.reshape(position, [-1])
         total = tf.math.unsorted_segment_sum(tf.reshape(counts, [-1]), position, n_frames)
         offsets = tf.reshape(tf.where(total > 0), [-1])
@@ -304,32 +295,39 @@ class VideoAnomalyDetector(keras.Model):
         return result
 
     def score_video(
-        self, video: "str | Path | Video | np.ndarray", *, maps: bool = False, chunk_length: int | None = None
+        self, video: "str | Path | Video | Iterable[np.ndarray]", *, maps: bool = False, chunk_length: int | None = None
     ) -> VideoScores:
         """Score a whole video, in chunks; memory does not grow with its length (unless ``maps``).
 
         Args:
-            video: A video file, a folder of frames, a ``Video``, or frames uint8 (n, H0, W0, 3), also as an iterable.
+            video: A video file, a folder of frames, a ``Video``, or its frames, uint8 (H0, W0, 3)
+                each, also as one array.
             maps: Whether to keep the anomaly maps.
             chunk_length: Frames scored at once; changes speed and memory, not scores.
 
         Raises:
             VadError: If the video cannot be read or is shorter than one window.
         """
-        if isinstance(video, str | Path | np.ndarray):
+        if isinstance(video, str | Path):
             video = open_video(video)
         frames: Iterable[np.ndarray] = video.frames if isinstance(video, Video) else video
-        if maps not in self._scorers:
-            signature = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
-            self._scorers[maps] = tf.function(
-                lambda frames: self.score_chunk(frames, maps), input_signature=[signature], autograph=False
-            )
-        scorer = self._scorers[maps]
 
         def score_chunk(chunk: np.ndarray) -> dict[str, np.ndarray]:
-            return {name: value.numpy() for name, value in scorer(tf.constant(chunk)).items()}
+            return {name: value.numpy() for name, value in self._scorer(tf.constant(chunk), maps).items()}
 
         return score_in_chunks(frames, self.window, score_chunk, chunk_length)
+
+
+class _Scorer:
+    """``score_chunk`` as graphs, apart from the model so that they are not saved with it."""
+
+    def __init__(self, detector: VideoAnomalyDetector) -> None:
+        signature = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
+        compiled = functools.partial(tf.function, input_signature=[signature], autograph=False)
+        self._graphs = {maps: compiled(functools.partial(detector.score_chunk, maps=maps)) for maps in (False, True)}
+
+    def __call__(self, frames: tf.Tensor, maps: bool) -> dict[str, tf.Tensor]:
+        return self._graphs[maps](frames)
 
 
 def _all_replicas(value: tf.Tensor) -> tf.Tensor:

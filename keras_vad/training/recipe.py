@@ -66,7 +66,7 @@ class ScoringOptions:
     """How scores are read after the model.
 
     Args:
-        smoothing: Frames of the trailing mean of the ``deployable`` protocol; 1 for none.
+        smoothing: Frames of the trailing mean over scores that evaluation reports beside the plain ones; 1 for none.
     """
 
     smoothing: int = 1

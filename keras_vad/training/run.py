@@ -3,7 +3,6 @@
 import json
 import logging
 import platform
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, train
 from keras_vad.training.recipe import Recipe
 from keras_vad.training.strategy import make_strategy
+from keras_vad.versions import git_revision
 
 logger = logging.getLogger("keras_vad")
 
@@ -64,7 +64,7 @@ class RunOptions:
     def to_dict(self) -> dict[str, Any]:
         """Plain values that a resumed run must agree with: what decides the weights."""
         return {
-            "model": self.model,
+            "method": self.model,
             "dataset": self.dataset,
             "recipe": self.recipe_name,
             "seed": self.seed,
@@ -118,6 +118,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False
     try:
         return _train_and_export(options, detector, strategy, dataset, cache or FrameCache())
     except VadError as error:
@@ -268,12 +269,3 @@ def _record_config(options: RunOptions, fingerprint: str) -> None:
         "git": git_revision(),
     }
     write_text(path, yaml.safe_dump(config, sort_keys=False))
-
-
-def git_revision() -> str | None:
-    """Revision of the checkout this package runs from, with ``-dirty`` if it was changed; ``None`` outside of one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
-    except (OSError, subprocess.CalledProcessError):
-        return None
