@@ -61,8 +61,8 @@ class Window:
         """First frames of the windows that score a video of ``n_frames`` frames.
 
         Windows start at every multiple of ``hop``. When they do not reach the last frame, one more window ends there;
-        it scores only frames after the last one that the others score, so that a frame's score does not depend on the length
-        of the video or of the chunk it travels in (see ``keras_vad.scoring.chunks``).
+        it scores only frames after the last one that the others score, so that a frame's score does not depend on the
+        length of the video or of the chunk it travels in (see ``keras_vad.scoring.chunks``).
 
         Raises:
             VadError: If the video is shorter than one window.

@@ -29,7 +29,7 @@ def load(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zo
     except Exception as error:  # Keras raises anything from KeyError to BadZipFile for a damaged file
         reason = " ".join(str(error).split())[:200]
         raise VadError(
-            f"{file} is not a detector that this version can load ({reason}); it may be damaged: fetch or train it again."
+            f"{file} cannot be loaded as a detector ({reason}); it may be damaged: fetch or train it again."
         ) from error
     if not isinstance(detector, VideoAnomalyDetector):
         raise VadError(f"{file} holds a {type(detector).__name__}, but a detector of keras_vad is needed.")

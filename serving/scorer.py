@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from keras_vad.errors import VadError
-from keras_vad.layers.frames import resize_frames
+from keras_vad.layers.frames import resize_each
 from keras_vad.scoring.series import VideoScores, score_in_chunks
 from keras_vad.window import Window
 
@@ -93,9 +93,9 @@ class ServedDetector:
         """
         signature = "score_maps" if maps else "serving_default"
         return score_in_chunks(
-            frames,
+            resize_each(frames, self.window.size),
             self.window,
-            lambda chunk: self._predict(signature, frames=resize_frames(chunk, self.window.size).numpy()),
+            lambda chunk: self._predict(signature, frames=chunk),
             chunk_length,
         )
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_vad.cli import run
+from keras_vad.cli import load_tensorflow, run
 
 if TYPE_CHECKING:
     from keras_vad.evaluation.evaluate import EvaluationReport
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     args = parser.parse_args(argv)
 
+    load_tensorflow()
     import yaml
     from rich.progress import track
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_vad.cli import run
+from keras_vad.cli import load_tensorflow, run
 from keras_vad.errors import VadError
 from keras_vad.files import write_text
 
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.csv.exists() and not args.overwrite:
         raise VadError(f"{args.csv} exists; pass --overwrite to replace it, or name another file.")
 
+    load_tensorflow()
     from keras_vad.data.video import open_video
 
     video = open_video(args.video)

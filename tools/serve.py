@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from keras_vad.cli import run
+from keras_vad.cli import load_tensorflow, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
 
+    load_tensorflow()
     from serving.server import serve
 
     serve(args.zoo, args.port, args.host)

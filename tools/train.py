@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import run
+from keras_vad.cli import load_tensorflow, run
 from keras_vad.errors import VadError
 
 
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--resume", action="store_true", help="go on with the run in the run folder")
     args = parser.parse_args(argv)
 
+    load_tensorflow()
     from keras_vad.models.registry import get_model
     from keras_vad.training.recipe import find_recipe, load_recipe
     from keras_vad.training.run import RunOptions, run_training

@@ -1,5 +1,8 @@
 """The one way a frame is resized."""
 
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 import tensorflow as tf
 
 
@@ -33,3 +36,18 @@ def resize_frames(frames: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
         is_size = tf.reduce_all(tf.shape(frames)[-3:-1] == [height, width])
         result = tf.cond(is_size, lambda: frames, resized)
     return tf.ensure_shape(result, [*frames.shape[:-3], height, width, channels])
+
+
+def resize_each(frames: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Resize a stream of frames one by one, so that chunks of large frames are never held.
+
+    Args:
+        frames: uint8 (H0, W0, 3) each; anything else passes as it is, for the consumer to refuse.
+        size: (height, width) wanted.
+
+    Returns:
+        uint8 (height, width, 3) each.
+    """
+    for frame in frames:
+        is_frame = frame.ndim == 3 and frame.dtype == np.uint8
+        yield resize_frames(frame, size).numpy() if is_frame and frame.shape[:2] != size else frame

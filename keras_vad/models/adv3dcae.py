@@ -236,7 +236,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         """
         losses: dict[str, list[tf.Tensor]] = {}
         for number, stream in enumerate(self._streams(self.preprocess(frames))):
-            seed = self.random_seed(self.optimizer.iterations) + [7919 * number, 0]
+            seed = tf.add(self.random_seed(self.optimizer.iterations), (7919 * number, 0))
             noise = self.noise if training else None
             inputs = stream.inputs * stream.scale
             corrupted = corrupt(stream.inputs, noise, seed=seed, stddev=self.noise_stddev) * stream.scale

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_vad.data.video import Video, open_video
 from keras_vad.errors import VadError
-from keras_vad.layers.frames import resize_frames
+from keras_vad.layers.frames import resize_each, resize_frames
 from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
 from keras_vad.scoring.series import VideoScores, score_in_chunks
 from keras_vad.window import Window
@@ -170,7 +170,7 @@ class VideoAnomalyDetector(keras.Model):
         return self._loss_weights[name]
 
     def global_mean(self, per_example: tf.Tensor) -> tf.Tensor:
-        """This replica's share of the mean over the global batch: sum / examples on all replicas.
+        """Replica's share of the mean over the global batch: sum / examples on all replicas.
 
         The shares of all replicas add up to the mean, and so do their gradients, also when the last batch is uneven.
 
@@ -315,7 +315,7 @@ class VideoAnomalyDetector(keras.Model):
         def score_chunk(chunk: np.ndarray) -> dict[str, np.ndarray]:
             return {name: value.numpy() for name, value in self._scorer(tf.constant(chunk), maps).items()}
 
-        return score_in_chunks(frames, self.window, score_chunk, chunk_length)
+        return score_in_chunks(resize_each(frames, self.window.size), self.window, score_chunk, chunk_length)
 
 
 class _Scorer:

@@ -1,0 +1,1 @@
+"""Training: strategy, recipes, the loop with its phases, and the run folder."""

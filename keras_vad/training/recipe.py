@@ -4,6 +4,7 @@ A recipe's header says what it reproduces, where from, on what hardware, how lon
 that come with the package are found by name; ``compact`` is short for ``<model>_<dataset>_compact``.
 """
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -205,10 +206,8 @@ def _convert(path: str, value: Any, wanted: Any) -> Any:
             return tuple(items)
         raise VadError(f"{path} is {value!r}, but must be a list of whole numbers from 1.")
     if isinstance(value, str) and kind is float:  # YAML reads 1e-4 as a string
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or isinstance(value, bool):

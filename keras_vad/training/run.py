@@ -23,7 +23,7 @@ from keras_vad.models.registry import build
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, train
 from keras_vad.training.recipe import Recipe
-from keras_vad.training.strategy import make_strategy
+from keras_vad.training.strategy import check_precision, make_strategy
 from keras_vad.versions import git_revision
 
 logger = logging.getLogger("keras_vad")
@@ -90,7 +90,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     """
     recipe = options.recipe
     strategy = make_strategy(options.strategy, options.devices)
-    _check_precision(recipe.training.precision)
+    check_precision(recipe.training.precision)
     if options.run_dir.exists() and any(options.run_dir.iterdir()) and not options.resume:
         raise VadError(
             f"the run folder {options.run_dir} is not empty; use --resume to go on, or --run-dir for another."
@@ -231,14 +231,6 @@ def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
     for video in videos:
         for start in range(0, len(video), size):
             yield video.read(start, min(size, len(video) - start))
-
-
-def _check_precision(precision: str) -> None:
-    if precision == "mixed_float16" and not tf.config.list_physical_devices("GPU"):
-        raise VadError(
-            "precision mixed_float16 needs a GPU, because TensorFlow has no float16 3D pooling on CPU; use "
-            "mixed_bfloat16 or float32."
-        )
 
 
 def _record_config(options: RunOptions, fingerprint: str) -> None:

@@ -54,3 +54,46 @@ def _split_cpu(count: int) -> None:
             f"the CPU cannot be split into {count} devices any more, because TensorFlow already runs; choose the "
             "devices before anything else uses TensorFlow."
         ) from error
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision in which this machine cannot train.
+
+    Raises:
+        VadError: If there are no float16 kernels, or the bfloat16 gradients of 3D convolutions are wrong. (On CPUs with
+            AVX-512 BF16 but without AMX, TensorFlow 2.21 gives values far off or NaN for small feature maps.)
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return
+    if precision == "mixed_float16":
+        raise VadError(
+            "precision mixed_float16 needs a GPU, because TensorFlow has no float16 3D pooling on CPU; use "
+            "mixed_bfloat16 or float32."
+        )
+    if precision == "mixed_bfloat16" and not _bfloat16_gradients_are_right():
+        raise VadError(
+            "this CPU computes wrong bfloat16 gradients of 3D convolutions (a fault of TensorFlow's kernel for it); "
+            "train with --precision float32."
+        )
+
+
+def _bfloat16_gradients_are_right() -> bool:
+    inputs = tf.random.stateless_normal((2, 2, 4, 6, 4), seed=(0, 0))
+    upstream = tf.random.stateless_normal((2, 2, 4, 6, 4), seed=(0, 1))
+
+    def gradient(dtype: tf.DType) -> tf.Tensor:
+        return tf.cast(
+            tf.raw_ops.Conv3DBackpropFilterV2(
+                input=tf.cast(inputs, dtype),
+                filter_sizes=(3, 3, 3, 4, 4),
+                out_backprop=tf.cast(upstream, dtype),
+                strides=[1] * 5,
+                padding="SAME",
+            ),
+            tf.float32,
+        )
+
+    exact = gradient(tf.float32)
+    # Wrong values come and go between calls. bfloat16 has 8 bits: 1 % of the largest value is its rounding.
+    errors = [tf.reduce_max(tf.abs(gradient(tf.bfloat16) - exact)) for _ in range(5)]
+    return all(float(error) < 0.05 * float(tf.reduce_max(tf.abs(exact))) for error in errors)
