@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_vad.layers.pooling import gaussian_blur
+from keras_vad.layers.blur import gaussian_blur
 
 _PRESMOOTHING = 1.0  # pixels; removes noise that gradients would amplify
 

@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.flow import optical_flow
+from keras_vad.layers.frames import resize_each
 from keras_vad.layers.noise import NOISES, corrupt
 from keras_vad.layers.objects import ObjectDetector, crop_objects, detect_objects, get_detector
-from keras_vad.layers.pooling import blurred_maximum
+from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.unpooling import MaxPoolWithArgmax, MaxUnpool
 from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
+from keras_vad.scoring.chunks import iter_chunks
 from keras_vad.window import Window, as_size
+
+_LEVEL_FRAMES = 2000  # held-out frames, evenly spread, that the level of normal errors is taken from
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
@@ -65,9 +70,11 @@ class Adv3DCAE(VideoAnomalyDetector):
             and a frame's score is the largest error of its objects (table VIII).
         crop_size: (height, width) of a crop. The paper (after Ionescu et al. 2019) uses 64.
         max_objects: Objects looked at in a frame.
-        score: How the squared errors of a frame become its score: ``"mean"`` (eq. 13) or ``"blurred_max"``, the
-            largest value after a Gaussian blur (ours: a small object drowns in the mean).
+        score: How the squared errors of a frame become its score: ``"mean"`` (eq. 13) or ``"excess"`` (ours): the map
+            is blurred, and what exceeds the level that normal places rarely reach is averaged. A small object drowns in
+            the mean of a large frame; here the normal rest of the frame counts nothing.
         score_sigma: Deviation of that blur, as a share of the frame's height.
+        score_quantile: That level is this quantile of the blurred errors of held-out normal frames.
         learning_rate: Of both RMSprop optimizers. The paper's value is 2e-4.
 
     Call arguments:
@@ -104,18 +111,21 @@ class Adv3DCAE(VideoAnomalyDetector):
         crop_size: int | Sequence[int] = 64,
         max_objects: int = 16,
         score: str = "mean",
-        score_sigma: float = 0.05,
+        score_sigma: float = 0.03,
+        score_quantile: float = 0.99,
         learning_rate: float = 2e-4,
         name: str | None = None,
     ) -> None:
         _check_choice("noise", noise, (*NOISES, None))
         _check_choice("convolution", convolution, ("3d", "2d"))
         _check_choice("pooling", pooling, ("3d", "2d"))
-        _check_choice("score", score, ("mean", "blurred_max"))
+        _check_choice("score", score, ("mean", "excess"))
         if len(channels) < 2:
             raise VadError(f"channels is {tuple(channels)}, but must hold at least two numbers, one a convolution.")
         if object_crops is not None and optical_flow:
             raise VadError("object_crops and optical_flow exclude each other: the paper has no such variant; drop one.")
+        if object_crops is not None and score != "mean":
+            raise VadError("with object_crops the score is the largest mean error of an object; leave score at mean.")
         if object_crops is not None:
             window_length = 7  # frames t-3 to t+3, section IV-E.4
         hop = window_stride or (1 if object_crops is not None else window_length)
@@ -152,6 +162,8 @@ class Adv3DCAE(VideoAnomalyDetector):
             self.flow_autoencoder, self.flow_discriminator = stream("flow", self._flow_size(), 3)
         self.object_detector = None if object_crops is None else get_detector(object_crops)
 
+        self.normal_level = self.add_weight(name="normal_level", shape=(), initializer="zeros", trainable=False)
+
         # === Config ===
         self.image_size = as_size(image_size)
         self.window_length = window_length
@@ -173,16 +185,14 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.max_objects = max_objects
         self.score = score
         self.score_sigma = score_sigma
+        self.score_quantile = score_quantile
         self.learning_rate = learning_rate
 
-        self.parts = ("mean_error", "blurred_max_error")
-        if optical_flow:
-            self.parts += ("flow_mean_error", "flow_blurred_max_error")
-        else:
-            self.parts = tuple(part for part in self.parts if part != f"{score}_error")
         if object_crops is not None:
-            self.parts = ()
             self.not_exportable_because = "its object detector runs outside the TensorFlow graph"
+        else:
+            self.parts = ("excess_error",) if score == "mean" else ("mean_error",)
+            self.parts += ("appearance_error", "flow_error") if optical_flow else ()
 
     # === Losses and training ===
 
@@ -310,32 +320,47 @@ class Adv3DCAE(VideoAnomalyDetector):
             windows: float32, (batch, T, H, W, 1), from ``preprocess``.
 
         Returns:
-            ``frame_scores`` (batch, T) by ``score``; ``maps`` (batch, T, H, W), squared error of each pixel; parts
-            ``mean_error`` (eq. 13) and ``blurred_max_error``, both (batch, T), and the same of the flow. With object
-            crops one frame, t, is scored: (batch, 1), and the map holds each object's error over its box.
+            ``maps`` (batch, T, H, W), squared error of each pixel (appearance plus ``flow_weight`` times flow);
+            ``mean_error``, its mean (eq. 13), and ``excess_error``, its mean excess, both (batch, T); ``frame_scores``
+            one of them, by ``score``; with optical flow the mean ``appearance_error`` and ``flow_error``. With object
+            crops one frame, t, is scored: ``frame_scores`` (batch, 1), and the map holds each object's error over its
+            box.
         """
         if self.object_detector is not None:
             return self._object_anomaly(windows)
         appearance, *others = (self._error_maps(stream) for stream in self._streams(windows))
-        result = {"maps": appearance, **self._pooled(appearance, "")}
-        result["frame_scores"] = result[f"{self.score}_error"]
+        maps, parts = appearance, {}
         for flow in others:
-            result |= self._pooled(flow, "flow_")
-            shape = tf.shape(appearance)
+            parts = {
+                "appearance_error": tf.reduce_mean(appearance, axis=(2, 3)),
+                "flow_error": tf.reduce_mean(flow, axis=(2, 3)),
+            }
             flow = tf.image.resize(tf.reshape(flow, [-1, *self._flow_size(), 1]), self.image_size)
-            result["maps"] += self.flow_weight * tf.reshape(flow, shape)
-            result["frame_scores"] += self.flow_weight * result[f"flow_{self.score}_error"]
-        return result
+            maps += self.flow_weight * tf.reshape(flow, tf.shape(appearance))
+        excess = tf.nn.relu(self._blurred(maps) - tf.convert_to_tensor(self.normal_level))
+        parts |= {"mean_error": tf.reduce_mean(maps, axis=(2, 3)), "excess_error": tf.reduce_mean(excess, axis=(2, 3))}
+        return {"maps": maps, "frame_scores": parts[f"{self.score}_error"], **parts}
+
+    def _blurred(self, maps: tf.Tensor) -> tf.Tensor:
+        height, width = self.image_size
+        flat = tf.reshape(maps, [-1, height, width])
+        return tf.reshape(gaussian_blur(flat, self.score_sigma * height), tf.shape(maps))
+
+    def fit_normality(self, windows: tf.data.Dataset, held_out: Sequence[Any], alarm_quantile: float = 0.99) -> None:
+        """Set the level of normal errors that ``excess_error`` is counted from, and calibrate; see the base class."""
+        if self.object_detector is None:
+            every = max(1, sum(len(video) for video in held_out) // _LEVEL_FRAMES)
+            samples = []
+            for video in held_out:
+                for chunk in iter_chunks(resize_each(video, self.image_size), self.window):
+                    maps = self.score_chunk(tf.constant(chunk.frames[None]), maps=True)["maps"][:, ::every]
+                    samples.append(self._blurred(maps).numpy()[..., ::2, ::2].ravel())
+            self.normal_level.assign(np.quantile(np.concatenate(samples), self.score_quantile))
+        super().fit_normality(windows, held_out, alarm_quantile)
 
     def _error_maps(self, stream: "_Stream") -> tf.Tensor:
         inputs = stream.inputs * stream.scale
         return tf.reduce_mean(tf.square(stream.autoencoder(inputs, training=False) - inputs), axis=-1)
-
-    def _pooled(self, maps: tf.Tensor, prefix: str) -> dict[str, tf.Tensor]:
-        height, width = maps.shape[2:]
-        worst = blurred_maximum(tf.reshape(maps, [-1, height, width]), self.score_sigma * height)
-        worst = tf.reshape(worst, tf.shape(maps)[:2])
-        return {f"{prefix}mean_error": tf.reduce_mean(maps, axis=(2, 3)), f"{prefix}blurred_max_error": worst}
 
     def _object_anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
         crops, boxes, mask = self._crops(windows)
@@ -383,6 +408,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             "max_objects": self.max_objects,
             "score": self.score,
             "score_sigma": self.score_sigma,
+            "score_quantile": self.score_quantile,
             "learning_rate": self.learning_rate,
             "name": self.name,
         }

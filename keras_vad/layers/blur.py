@@ -1,4 +1,4 @@
-"""Pooling of an error map over space: how the errors of many pixels become one score of a frame."""
+"""Smoothing of error maps over space."""
 
 import numpy as np
 import tensorflow as tf
@@ -20,18 +20,3 @@ def gaussian_blur(maps: tf.Tensor, sigma: float) -> tf.Tensor:
     kernel = (kernel / kernel.sum()).astype("float32")
     blurred = tf.nn.conv2d(maps[..., None], kernel[:, None, None, None], 1, "SAME")
     return tf.nn.conv2d(blurred, kernel[None, :, None, None], 1, "SAME")[..., 0]
-
-
-def blurred_maximum(maps: tf.Tensor, sigma: float) -> tf.Tensor:
-    """The largest value of each blurred map: the error of the worst place about the size of a person.
-
-    A small object in a large frame drowns in the mean over the frame; here it does not.
-
-    Args:
-        maps: float32, (batch, h, w).
-        sigma: Deviation of the Gaussian in pixels, > 0.
-
-    Returns:
-        float32, (batch,).
-    """
-    return tf.reduce_max(gaussian_blur(maps, sigma), axis=(1, 2))
