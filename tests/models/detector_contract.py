@@ -1,0 +1,396 @@
+"""The test that every method passes, in a configuration so small that it takes seconds."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_vad
+from keras_vad.errors import VadError
+from keras_vad.export import DETECTOR_FILE, export
+from keras_vad.models.detector import TrainingPhase
+from keras_vad.models.registry import get_model, model_key
+from keras_vad.training.strategy import check_precision
+
+ROOT = Path(__file__).parents[2]
+
+# Operations that call back into Python: TensorFlow Serving cannot run them.
+PYTHON_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """How a method is tested.
+
+    Args:
+        config: Constructor arguments of a configuration that learns in seconds.
+        parameters: Trainable weights of the method's default configuration, counted by hand.
+        without_noise: Constructor arguments that make training deterministic given the batch.
+        loss: The loss that falls when one batch is shown again and again.
+    """
+
+    config: dict[str, Any]
+    parameters: int
+    without_noise: dict[str, Any]
+    loss: str
+
+
+def raw_windows(detector, batch=4, seed=0):
+    """A batch of training windows, uint8 (batch, T, 40, 56, 3): squares that move over a textured ground.
+
+    No two frames are equal: in a still picture all frames tie for the maximum of a pooling, and rounding decides.
+    """
+    window = detector.window
+    length = window.length + (window.target is not None)
+    generator = np.random.default_rng(seed)
+    ground = generator.integers(60, 120, (40, 56, 3))
+    frames = np.tile(ground, (batch, length, 1, 1, 1)).astype(np.uint8)
+    for clip in frames:
+        top, left = generator.integers(0, 28), generator.integers(0, 30)
+        colour = generator.integers(0, 256, 3)
+        for time, frame in enumerate(clip):
+            frame[top : top + 12, left + time : left + time + 12] = colour
+    return frames ^ generator.integers(0, 16, frames.shape, dtype=np.uint8)
+
+
+def raw_video(n, seed=0):
+    """uint8 (n, 40, 56, 3): noise, so that every frame has a score of its own."""
+    return np.random.default_rng(seed).integers(0, 256, (n, 40, 56, 3), dtype=np.uint8)
+
+
+def run_python(*arguments, isolated=False):
+    """Stdout of a fresh Python process; ``isolated`` keeps the project off its path."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    if isolated:
+        del environment["PYTHONPATH"]
+    command = [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else []), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=None if isolated else ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def weights_of(detector):
+    return {weight.path: weight.numpy() for weight in detector.weights}
+
+
+def trained_step(detector):
+    """The detector's training step as a graph."""
+    return tf.function(detector.train_step, jit_compile=False)
+
+
+class DetectorContract:
+    """Inherit, and define the fixtures ``key`` and ``tiny``."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def key(cls):
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tiny(cls, key):
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def build(cls, key, tiny):
+        """A function that gives a new, compiled detector, with the same weights every time."""
+
+        def build(**changes):
+            keras.utils.set_random_seed(7)
+            detector = keras_vad.build(key, **{**tiny.config, **changes})
+            detector.compile()
+            detector.build_optimizers()
+            return detector
+
+        return build
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def detector(cls, build):
+        """A calibrated detector with random weights, for tests that change nothing."""
+        detector = build()
+        detector.adapt([raw_video(20, seed=1)])
+        windows = tf.data.Dataset.from_tensors(raw_windows(detector))
+        detector.fit_normality(windows, [raw_video(40, seed=2), raw_video(40, seed=3)], 0.9)
+        return detector
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def span(cls, detector):
+        return detector.window.span
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def version(cls, detector, tmp_path_factory):
+        return export(detector, tmp_path_factory.mktemp("zoo"), "contract")
+
+    # --- Configuration ---
+
+    def test_has_its_public_name(self, detector, key):
+        assert model_key(detector) == key
+
+    def test_config_is_the_constructor_arguments(self, key, detector, tiny):
+        config = detector.get_config()
+        assert set(config) == set(inspect.signature(get_model(key)).parameters)
+        for name, value in tiny.config.items():
+            assert config[name] == value, name
+
+    def test_config_is_plain_and_makes_the_same_detector(self, key, detector):
+        config = json.loads(json.dumps(detector.get_config()))
+        again = get_model(key).from_config(config)
+        assert json.loads(json.dumps(again.get_config())) == config
+        assert [weight.shape for weight in again.weights] == [weight.shape for weight in detector.weights]
+        assert again.window == detector.window
+
+    def test_an_unknown_hyper_parameter_is_named(self, key):
+        with pytest.raises(VadError, match=f"{key} has no hyper-parameter colour; it has "):
+            keras_vad.build(key, colour=3)
+
+    def test_defaults_have_the_counted_parameters(self, key, tiny):
+        detector = keras_vad.build(key)
+        assert sum(weight.shape.num_elements() for weight in detector.trainable_variables) == tiny.parameters
+
+    def test_phases_are_a_schedule(self, detector):
+        phases = detector.phases()
+        assert phases
+        for phase in phases:
+            assert isinstance(phase, TrainingPhase)
+            assert phase.epochs >= 1
+            assert all(hasattr(detector, name) for name in phase.trainable)
+        assert len({phase.name for phase in phases}) == len(phases)
+
+    # --- Shapes, types, values ---
+
+    @pytest.mark.parametrize("leading", [(3,), (2, 4), (0,)])
+    @pytest.mark.parametrize("space", [(40, 56), None])
+    def test_preprocess(self, detector, leading, space):
+        window = detector.window
+        frames = np.random.default_rng(0).integers(0, 256, (*leading, *(space or window.size), 3), dtype=np.uint8)
+        inputs = detector.preprocess(tf.constant(frames))
+        assert inputs.dtype == tf.float32
+        assert inputs.shape == (*leading, *window.size, window.channels)
+        assert np.isfinite(inputs).all()
+
+    def test_adapt_makes_the_mean_frame_the_background(self, detector):
+        if detector.background is None:
+            pytest.skip("the method subtracts no background")
+        assert detector.background.numpy().min() >= 0
+        assert detector.background.numpy().max() <= 1
+        inputs = detector.preprocess(tf.constant(raw_video(20, seed=1))).numpy()
+        np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=1e-6)
+
+    def test_anomaly(self, detector):
+        window = detector.window
+        windows = detector.preprocess(tf.constant(raw_windows(detector, batch=3)))
+        output = detector.anomaly(windows)
+        scored = (3, len(window.scored))
+        assert set(output) >= {"frame_scores", "maps", *detector.parts}
+        for name in ("frame_scores", *detector.parts):
+            assert output[name].shape == scored, name
+        assert output["maps"].shape[:2] == scored
+        assert output["maps"].shape.rank == 4
+        for name, value in output.items():
+            assert value.dtype == tf.float32, name
+            assert np.isfinite(value).all(), name
+        np.testing.assert_array_equal(detector(windows), output["frame_scores"])
+
+    def test_score_chunk(self, detector, span):
+        frames = raw_video(2 * (span + 3)).reshape(2, span + 3, 40, 56, 3)
+        result = detector.score_chunk(tf.constant(frames), maps=True)
+        expected = sorted({start + o for start in detector.window.starts(span + 3) for o in detector.window.scored})
+        m = len(expected)
+        assert set(result) == {"raw_scores", "scores", "frame_offsets", "maps", *(f"part/{p}" for p in detector.parts)}
+        for name, value in result.items():
+            assert value.shape[:2] == (2, m), name
+            assert value.dtype == (tf.int32 if name == "frame_offsets" else tf.float32), name
+            assert np.isfinite(value).all(), name
+        np.testing.assert_array_equal(result["frame_offsets"], [expected] * 2)
+        assert (result["scores"].numpy() > 0).all()
+        assert (result["scores"].numpy() < 1).all()
+        assert "maps" not in detector.score_chunk(tf.constant(frames))
+
+    def test_rows_of_a_batch_are_independent(self, detector, span):
+        frames = raw_video(3 * span).reshape(3, span, 40, 56, 3)
+        together = detector.score_chunk(tf.constant(frames), maps=True)
+        for row in range(3):
+            alone = detector.score_chunk(tf.constant(frames[row : row + 1]), maps=True)
+            for name, value in alone.items():
+                np.testing.assert_allclose(together[name][row], value[0], rtol=1e-4, atol=1e-6, err_msg=name)
+
+    def test_a_short_chunk_is_refused_with_a_sentence(self, detector, span):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"this model needs at least {span}"):
+            detector.score_chunk(tf.constant(raw_video(span - 1)[None]))
+        with pytest.raises(VadError, match=f"{span - 1} frames.* at least {span}"):
+            detector.score_video(raw_video(span - 1))
+
+    def test_scores_do_not_depend_on_the_chunk_length(self, detector, span):
+        video = raw_video(3 * span + 5)
+        whole = detector.score_video(video, chunk_length=len(video))
+        parts = detector.score_video(video, chunk_length=span)
+        np.testing.assert_array_equal(whole.frame_index, parts.frame_index)
+        np.testing.assert_allclose(whole.raw, parts.raw, rtol=1e-4)
+
+    def test_calibration_raises_alarms_on_the_chosen_share_of_normal_frames(self, detector):
+        series = [detector.score_video(raw_video(40, seed=seed)) for seed in (2, 3)]
+        calibrated = np.concatenate([one.calibrated for one in series])
+        assert (calibrated > 0.5).mean() == pytest.approx(0.1, abs=2 / len(calibrated))
+        order = np.argsort(np.concatenate([one.raw for one in series]), kind="stable")
+        assert (np.diff(calibrated[order]) >= 0).all()
+
+    # --- Learning ---
+
+    def test_every_trainable_weight_learns_in_some_phase(self, build):
+        detector = build()
+        batch = tf.constant(raw_windows(detector))
+        detector.adapt(batch.numpy())
+        trainable = {weight.path for weight in detector.trainable_variables}
+        learned = set()
+        for phase in detector.phases():
+            detector.set_phase(phase)
+            before = weights_of(detector)
+            step = trained_step(detector)
+            for _ in range(2):
+                logs = step(batch)
+            assert all(np.isfinite(value) and value.shape == () for value in logs.values())
+            after = weights_of(detector)
+            learned |= {path for path in trainable if not np.array_equal(before[path], after[path])}
+        assert trainable - learned == set()
+
+    def test_one_batch_can_be_learned_by_heart(self, build, tiny):
+        detector = build()
+        batch = tf.constant(raw_windows(detector))
+        detector.adapt(batch.numpy())
+        detector.set_phase(detector.phases()[0])
+        step = trained_step(detector)
+        losses = [float(step(batch)[tiny.loss]) for _ in range(60)]
+        assert losses[-1] < losses[0] / 4
+
+    def test_test_step_changes_nothing(self, build):
+        detector = build()
+        before = weights_of(detector)
+        logs = [detector.test_step(tf.constant(raw_windows(detector))) for _ in range(2)]
+        for name, value in logs[0].items():
+            assert float(value) == pytest.approx(float(logs[1][name]), rel=1e-5)
+        for path, weight in weights_of(detector).items():
+            np.testing.assert_array_equal(before[path], weight, err_msg=path)
+
+    def test_fit_takes_windows_without_targets(self, build):
+        detector = build()
+        windows = tf.data.Dataset.from_tensor_slices(raw_windows(detector)).batch(2)
+        history = detector.fit(windows, validation_data=windows, epochs=2, shuffle=False, verbose=0).history
+        assert len(next(iter(history.values()))) == 2
+        assert any(name.startswith("val_") for name in history)
+        assert np.isfinite(list(history.values())).all()
+
+    def test_mixed_bfloat16_trains_or_is_refused(self, build, tiny):
+        try:
+            check_precision("mixed_bfloat16")
+        except VadError as error:
+            assert str(error).startswith("this CPU computes wrong bfloat16 gradients")
+            pytest.skip("this CPU cannot train in bfloat16, and says so")
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        try:
+            detector = build()
+        finally:
+            keras.mixed_precision.set_global_policy("float32")
+        assert all(weight.dtype == "float32" for weight in detector.trainable_variables)
+        batch = tf.constant(raw_windows(detector))
+        step = trained_step(detector)
+        losses = [float(step(batch)[tiny.loss]) for _ in range(30)]
+        assert np.isfinite(losses).all()
+        assert losses[-1] < losses[0]
+        assert all(np.isfinite(weight).all() for weight in weights_of(detector).values())
+
+    # --- Several devices, and going on ---
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def replicas(cls, key, tiny, tmp_path_factory):
+        """What ``replica_steps.py`` finds: how far weights on two devices are from those on one."""
+        config = json.dumps({**tiny.config, **tiny.without_noise})
+        return json.loads(run_python(Path(__file__).parent / "replica_steps.py", key, config))
+
+    def test_a_step_on_two_devices_is_a_step_on_one(self, replicas):
+        # Batch normalisation is frozen: each replica normalises by its own statistics, by design.
+        assert replicas["frozen"]["moved"] > 1e-3
+        assert replicas["frozen"]["weights"] < 1e-5
+        assert replicas["frozen"]["losses"] < 1e-5
+
+    def test_equal_halves_on_two_devices_are_a_step_on_one(self, replicas):
+        # Both replicas see the same windows, so their statistics are those of the global batch.
+        assert replicas["halves"]["moved"] > 1e-3
+        assert replicas["halves"]["weights"] < 1e-5
+        assert replicas["halves"]["losses"] < 1e-5
+
+    def test_a_resumed_run_ends_as_an_uninterrupted_one(self, key, tiny, tmp_path):
+        found = json.loads(run_python(Path(__file__).parent / "resumed_run.py", key, json.dumps(tiny.config), tmp_path))
+        assert found["trained"]
+        assert found["different_weights"] == []
+        assert found["interrupted_at"] == found["resumed_from"]
+
+    # --- Saving and serving ---
+
+    def test_keras_file_round_trip(self, detector, span, tmp_path):
+        path = tmp_path / "detector.keras"
+        detector.save(path)
+        again = keras_vad.load(path)
+        assert type(again) is type(detector)
+        assert json.dumps(again.get_config()) == json.dumps(detector.get_config())
+        for weight, expected in zip(again.weights, detector.weights, strict=True):
+            np.testing.assert_array_equal(weight, expected, err_msg=weight.path)
+        frames = tf.constant(raw_video(span)[None])
+        for name, value in detector.score_chunk(frames, maps=True).items():
+            np.testing.assert_array_equal(again.score_chunk(frames, maps=True)[name], value, err_msg=name)
+
+    def test_loads_from_the_zoo(self, detector, version, span):
+        again = keras_vad.load("contract", zoo=version.parents[1])
+        video = raw_video(span + 1)
+        np.testing.assert_array_equal(again.score_video(video).raw, detector.score_video(video).raw)
+        assert (version / DETECTOR_FILE).is_file()
+
+    def test_exported_graph_scores_without_keras_vad(self, detector, version, span, tmp_path):
+        frames = raw_video(2 * (span + 1)).reshape(2, span + 1, 40, 56, 3)
+        np.save(tmp_path / "frames.npy", frames)
+        script = (
+            "import sys, numpy as np, tensorflow as tf\n"
+            "model = tf.saved_model.load(sys.argv[1])\n"
+            "frames = tf.constant(np.load(sys.argv[2]))\n"
+            "result = model.signatures['score_maps'](frames=frames)\n"
+            "plain = model.signatures['serving_default'](frames=frames)\n"
+            "assert set(result) - set(plain) == {'maps'}\n"
+            "for name, value in plain.items(): np.testing.assert_array_equal(value, result[name])\n"
+            "described = model.signatures['describe'](query=tf.zeros(2, tf.int32))\n"
+            "assert 'keras_vad' not in sys.modules\n"
+            "np.savez(sys.argv[3], **result, **described)\n"
+        )
+        run_python("-c", script, version, tmp_path / "frames.npy", tmp_path / "result.npz", isolated=True)
+        expected = detector.score_chunk(tf.constant(frames), maps=True)
+        with np.load(tmp_path / "result.npz") as found:
+            for name in ("raw_scores", "scores", "frame_offsets", "maps"):
+                np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+            window = detector.window
+            for name, value in (("span", span), ("hop", window.hop), ("height", window.size[0])):
+                np.testing.assert_array_equal(found[name], [value, value])
+            np.testing.assert_array_equal(found["offsets"], [window.scored] * 2)
+
+    def test_exported_graph_holds_no_python(self, version):
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        model = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+        for meta_graph in model.meta_graphs:
+            graph = meta_graph.graph_def
+            nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+            functions = {function.signature.name for function in graph.library.function}
+            operations = {node.op for node in nodes} - functions
+            assert operations & PYTHON_OPERATIONS == set()
+            assert len(operations) > 20

@@ -1,0 +1,67 @@
+"""How far a training step on two devices is from one on one device, for ``DetectorContract``.
+
+A process of its own, because the CPU can be split into devices only before TensorFlow runs.
+Usage: replica_steps.py KEY CONFIG_AS_JSON; prints JSON.
+"""
+
+import inspect
+import json
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_vad
+from keras_vad.training.strategy import make_strategy
+from tests.models.detector_contract import raw_windows
+
+
+def one_step(strategy, key, config, initial, batch, freeze):
+    """Weights and losses after one step."""
+    with strategy.scope():
+        detector = keras_vad.build(key, **config)
+        # Adaptive optimizers turn rounding errors into whole steps; the gradients are what is compared.
+        names = [name for name in inspect.signature(detector.compile).parameters if name.endswith("optimizer")]
+        detector.compile(**{name: keras.optimizers.SGD(0.1) for name in names})
+        detector.build_optimizers()
+    detector.set_weights(initial)
+    if freeze:
+        for layer in [layer for network in detector.layers for layer in getattr(network, "layers", [network])]:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+    data = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices(batch).batch(len(batch)))
+
+    @tf.function
+    def run(share):
+        logs = strategy.run(detector.train_step, args=(share,))
+        return {name: strategy.experimental_local_results(value) for name, value in logs.items()}
+
+    logs = run(next(iter(data)))
+    return detector.get_weights(), {name: [float(value) for value in values] for name, values in logs.items()}
+
+
+def main(key, config):
+    two = make_strategy("mirrored", 2)
+    assert two.num_replicas_in_sync == 2
+    keras.utils.set_random_seed(3)
+    detector = keras_vad.build(key, **config)
+    batch = raw_windows(detector)
+    detector.adapt(batch)
+    initial = detector.get_weights()
+    result = {}
+    for case, windows in (("frozen", batch), ("halves", np.concatenate([batch[:2], batch[:2]]))):
+        runs = [
+            one_step(strategy, key, config, initial, windows, freeze=case == "frozen")
+            for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), two)
+        ]
+        (weights_1, losses_1), (weights_2, losses_2) = runs
+        differences = [np.abs(a - b).max() for a, b in zip(weights_1, weights_2, strict=True)]
+        moves = [np.abs(a - b).max() for a, b in zip(weights_1, initial, strict=True)]
+        losses = [abs(losses_1[name][0] - value) for name, values in losses_2.items() for value in values]
+        result[case] = {"weights": float(max(differences)), "moved": float(max(moves)), "losses": max(losses)}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]))
