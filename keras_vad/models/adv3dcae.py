@@ -75,7 +75,9 @@ class Adv3DCAE(VideoAnomalyDetector):
             the mean of a large frame; here the normal rest of the frame counts nothing.
         score_sigma: Deviation of that blur, as a share of the frame's height.
         score_quantile: That level is this quantile of the blurred errors of held-out normal frames.
-        learning_rate: Of both RMSprop optimizers. The paper's value is 2e-4.
+        learning_rate: Of the auto-encoder's RMSprop. The paper's value is 2e-4.
+        discriminator_learning_rate: Of the discriminator's RMSprop; ``None`` is the same (the paper). Faster schedules
+            need a slower discriminator: one that always wins teaches the auto-encoder nothing.
 
     Call arguments:
         windows: float32, (batch, T, H, W, 1), from ``preprocess``.
@@ -114,6 +116,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         score_sigma: float = 0.03,
         score_quantile: float = 0.99,
         learning_rate: float = 2e-4,
+        discriminator_learning_rate: float | None = None,
         name: str | None = None,
     ) -> None:
         _check_choice("noise", noise, (*NOISES, None))
@@ -187,6 +190,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.score_sigma = score_sigma
         self.score_quantile = score_quantile
         self.learning_rate = learning_rate
+        self.discriminator_learning_rate = discriminator_learning_rate
 
         if object_crops is not None:
             self.not_exportable_because = "its object detector runs outside the TensorFlow graph"
@@ -198,7 +202,7 @@ class Adv3DCAE(VideoAnomalyDetector):
 
     def phases(self) -> list[TrainingPhase]:
         """One phase; the paper does not give its length."""
-        return [TrainingPhase("adversarial", epochs=60, learning_rate=self.learning_rate)]
+        return [TrainingPhase("adversarial", epochs=60)]
 
     def compile(
         self,
@@ -207,11 +211,14 @@ class Adv3DCAE(VideoAnomalyDetector):
         **kwargs: Any,
     ) -> None:
         """Set both optimizers; the defaults are the paper's, RMSprop with PyTorch's other parameters (section IV-C)."""
-        super().compile(optimizer=optimizer or self._rmsprop(), jit_compile=False, auto_scale_loss=False, **kwargs)
-        self.discriminator_optimizer = discriminator_optimizer or self._rmsprop()
+        super().compile(
+            optimizer=optimizer or self._rmsprop(self.learning_rate), jit_compile=False, auto_scale_loss=False, **kwargs
+        )
+        rate = self.discriminator_learning_rate or self.learning_rate
+        self.discriminator_optimizer = discriminator_optimizer or self._rmsprop(rate)
 
-    def _rmsprop(self) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.RMSprop(self.learning_rate, rho=0.99, epsilon=1e-8)
+    def _rmsprop(self, rate: float) -> keras.optimizers.Optimizer:
+        optimizer = keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8)
         float16 = self.appearance_autoencoder.dtype_policy.name == "mixed_float16"
         return keras.optimizers.LossScaleOptimizer(optimizer) if float16 else optimizer
 
@@ -410,6 +417,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             "score_sigma": self.score_sigma,
             "score_quantile": self.score_quantile,
             "learning_rate": self.learning_rate,
+            "discriminator_learning_rate": self.discriminator_learning_rate,
             "name": self.name,
         }
 
