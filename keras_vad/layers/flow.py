@@ -1,5 +1,7 @@
 """Dense optical flow inside the TensorFlow graph, so that it is exported with a model."""
 
+import math
+
 import tensorflow as tf
 
 from keras_vad.layers.blur import gaussian_blur
@@ -26,9 +28,11 @@ def optical_flow(frames: tf.Tensor, sigma: float = 2.5, damping: float = 1e-4) -
     """
     batch, time = tf.shape(frames)[0], frames.shape[1]
     height, width = frames.shape[2:4]
-    smooth = tf.reshape(
-        gaussian_blur(tf.reshape(frames, [-1, height, width]), _PRESMOOTHING), [-1, time, height, width]
-    )
+    # Mirrored at the borders, which would be edges otherwise.
+    margin = math.ceil(3 * _PRESMOOTHING)
+    padded = tf.pad(tf.reshape(frames, [-1, height, width]), [(0, 0), (margin, margin), (margin, margin)], "SYMMETRIC")
+    smooth = gaussian_blur(padded, _PRESMOOTHING)[:, margin:-margin, margin:-margin]
+    smooth = tf.reshape(smooth, [-1, time, height, width])
     before, after = smooth[:, :-1], smooth[:, 1:]
     middle = (before + after) / 2
     gx = _central_difference(middle, axis=3)

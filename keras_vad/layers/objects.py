@@ -107,7 +107,7 @@ def crop_objects(windows: tf.Tensor, boxes: tf.Tensor, size: tuple[int, int]) ->
         size: (height, width) of a crop.
 
     Returns:
-        float32, (batch * n, T, height, width, channels).
+        float32, (batch * n, T, height, width, channels); bilinear. A box of ``size`` pixels is copied as it is.
     """
     batch, time, height, width, channels = (
         static if static is not None else dynamic
@@ -115,8 +115,11 @@ def crop_objects(windows: tf.Tensor, boxes: tf.Tensor, size: tuple[int, int]) ->
     )
     n_boxes = boxes.shape[1]
     stacked = tf.reshape(tf.transpose(windows, [0, 2, 3, 1, 4]), [batch, height, width, time * channels])
+    # TensorFlow counts from the centre of the first pixel, 0, to the centre of the last, 1.
+    pixels = tf.cast(tf.stack([height, width, height, width]), tf.float32)
+    centres = (boxes * pixels - tf.constant([0.0, 0.0, 1.0, 1.0])) / (pixels - 1)
     crops = tf.image.crop_and_resize(
-        stacked, tf.reshape(boxes, [-1, 4]), tf.repeat(tf.range(batch), n_boxes), list(size)
+        stacked, tf.reshape(centres, [-1, 4]), tf.repeat(tf.range(batch), n_boxes), list(size)
     )
     crops = tf.reshape(crops, [-1, *size, time, channels])
     return keras.ops.transpose(crops, [0, 3, 1, 2, 4])
