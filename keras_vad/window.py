@@ -76,9 +76,13 @@ class Window:
         return starts if starts[-1] == last else [*starts, last]
 
 
-def as_size(value: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) from an int (square) or a pair."""
-    if isinstance(value, int):
-        return value, value
-    height, width = value
-    return int(height), int(width)
+def as_size(value: int | Sequence[int], name: str = "image_size") -> tuple[int, int]:
+    """(height, width) from one number for both or from a pair.
+
+    Raises:
+        VadError: If it is neither, or below 1; it says what ``name`` is.
+    """
+    pair = [value, value] if isinstance(value, int) else list(value)
+    if len(pair) != 2 or not all(isinstance(number, int) and number >= 1 for number in pair):
+        raise VadError(f"{name} is {value!r}, but must be (height, width), or one number for both, of at least 1.")
+    return pair[0], pair[1]

@@ -10,11 +10,11 @@ import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
+from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.flow import optical_flow
 from keras_vad.layers.frames import resize_each
 from keras_vad.layers.noise import NOISES, corrupt
 from keras_vad.layers.objects import ObjectDetector, crop_objects, detect_objects, get_detector
-from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.unpooling import MaxPoolWithArgmax, MaxUnpool
 from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
 from keras_vad.scoring.chunks import iter_chunks
@@ -123,15 +123,28 @@ class Adv3DCAE(VideoAnomalyDetector):
         _check_choice("convolution", convolution, ("3d", "2d"))
         _check_choice("pooling", pooling, ("3d", "2d"))
         _check_choice("score", score, ("mean", "excess"))
-        if len(channels) < 2:
-            raise VadError(f"channels is {tuple(channels)}, but must hold at least two numbers, one a convolution.")
+        _check_channels("channels", channels, 2)
+        _check_channels("discriminator_channels", discriminator_channels, 1)
+        least = {"adversarial_weight": adversarial_weight, "noise_stddev": noise_stddev, "flow_weight": flow_weight}
+        for option, value in least.items():
+            if value < 0:
+                raise VadError(f"{option} is {value}, but must be at least 0.")
+        above = {"input_scale": input_scale, "flow_scale": flow_scale, "score_sigma": score_sigma}
+        above |= {"learning_rate": learning_rate, "max_objects": max_objects}
+        for option, value in above.items():
+            if value <= 0:
+                raise VadError(f"{option} is {value}, but must be above 0.")
+        if not 0 < score_quantile < 1:
+            raise VadError(f"score_quantile is {score_quantile}, but must lie between 0 and 1, for example 0.99.")
         if object_crops is not None and optical_flow:
             raise VadError("object_crops and optical_flow exclude each other: the paper has no such variant; drop one.")
         if object_crops is not None and score != "mean":
             raise VadError("with object_crops the score is the largest mean error of an object; leave score at mean.")
         if object_crops is not None:
             window_length = 7  # frames t-3 to t+3, section IV-E.4
-        hop = window_stride or (1 if object_crops is not None else window_length)
+        hop = window_stride
+        if hop is None:
+            hop = 1 if object_crops is not None else window_length
         super().__init__(
             Window(
                 length=window_length,
@@ -157,7 +170,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             return autoencoder, discriminator
 
         self.appearance_autoencoder, self.appearance_discriminator = stream(
-            "appearance", as_size(image_size if object_crops is None else crop_size), 1
+            "appearance", as_size(image_size) if object_crops is None else as_size(crop_size, "crop_size"), 1
         )
         self.flow_autoencoder: keras.Model | None = None
         self.flow_discriminator: keras.Model | None = None
@@ -184,7 +197,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.flow_scale = flow_scale
         self.flow_weight = flow_weight
         self.object_crops = object_crops
-        self.crop_size = as_size(crop_size)
+        self.crop_size = as_size(crop_size, "crop_size")
         self.max_objects = max_objects
         self.score = score
         self.score_sigma = score_sigma
@@ -241,7 +254,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         return [weight for network in networks if network for weight in network.trainable_variables]
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
-        """This replica's shares of the losses.
+        """One replica's shares of the losses.
 
         Args:
             frames: uint8, (batch, T, H0, W0, 3).
@@ -421,6 +434,14 @@ class Adv3DCAE(VideoAnomalyDetector):
             "name": self.name,
         }
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Adv3DCAE":
+        """A detector from its constructor arguments; a callable ``object_crops`` comes as Keras saved it."""
+        crops = config.get("object_crops")
+        if isinstance(crops, dict):
+            config = {**config, "object_crops": keras.saving.deserialize_keras_object(crops, custom_objects)}
+        return cls(**config)
+
 
 @dataclass(frozen=True)
 class _Stream:
@@ -530,6 +551,12 @@ def build_discriminator(
     x = layers.Flatten()(x)
     x = layers.LeakyReLU(0.2)(layers.Dense(channels[-1])(x))
     return keras.Model(inputs, layers.Dense(1, dtype="float32", name="logit")(x), name=name)
+
+
+def _check_channels(name: str, channels: Sequence[int], least: int) -> None:
+    if len(channels) < least or min(channels) < 1:
+        wanted = "one number" if least == 1 else "two numbers"
+        raise VadError(f"{name} is {tuple(channels)}, but must hold at least {wanted} above 0, one a convolution.")
 
 
 def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

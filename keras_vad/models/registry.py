@@ -1,5 +1,9 @@
 """Every method by its public name."""
 
+import inspect
+import types
+import typing
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -46,16 +50,27 @@ def build(key: str, **hyper: Any) -> VideoAnomalyDetector:
         hyper: Constructor arguments of its class.
 
     Raises:
-        VadError: If there is no such method, or it has no such hyper-parameter.
+        VadError: If there is no such method, it has no such hyper-parameter, or a value is not of its type.
     """
     cls = get_model(key)
-    try:
-        return cls(**hyper)
-    except TypeError as error:
-        import inspect
+    hints = typing.get_type_hints(cls.__init__)
+    known = [name for name in inspect.signature(cls).parameters if name != "name"]
+    for name, value in hyper.items():
+        if name not in hints:
+            raise VadError(f"{key} has no hyper-parameter {name}; it has {', '.join(known)}.")
+        if not _is_a(value, hints[name]):
+            wanted = inspect.formatannotation(hints[name]).replace("collections.abc.", "")
+            raise VadError(f"{name} of {key} is {value!r}, but must be of type {wanted}.")
+    return cls(**hyper)
 
-        known = [name for name in inspect.signature(cls).parameters if name != "name"]
-        unknown = [name for name in hyper if name not in known]
-        if not unknown:
-            raise
-        raise VadError(f"{key} has no hyper-parameter {', '.join(unknown)}; it has {', '.join(known)}.") from error
+
+def _is_a(value: Any, hint: Any) -> bool:
+    """Whether a value has the type that a constructor's annotation asks for."""
+    kind, parts = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind in (types.UnionType, typing.Union):
+        return any(_is_a(value, part) for part in parts)
+    if kind is Sequence:
+        return isinstance(value, list | tuple) and all(_is_a(item, parts[0]) for item in value)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
