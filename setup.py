@@ -7,7 +7,7 @@ setup(
     version="0.1.0",
     description="A model zoo for video anomaly detection on TensorFlow and Keras",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     packages=find_packages(include=["keras_vad", "keras_vad.*", "serving"]),
     package_data={"keras_vad": ["recipes/*.yaml", "py.typed"]},
     install_requires=[
