@@ -142,8 +142,12 @@ def _train_and_export(
     held_out_frames = [cache.get(video, window.size) for video in held_out]
     logger.info("training on %d videos, held out: %s", len(train_videos), ", ".join(v.name for v in held_out))
 
-    windows = {"batch_size": recipe.training.batch_size, "strides": recipe.data.strides, "hop": recipe.data.hop}
-    available = steps_per_epoch(train_frames, window, **windows)  # type: ignore[arg-type]
+    windows: dict[str, Any] = {
+        "batch_size": recipe.training.batch_size,
+        "strides": recipe.data.strides,
+        "hop": recipe.data.hop,
+    }
+    available = steps_per_epoch(train_frames, window, **windows)
     steps = min(available, recipe.training.steps_per_epoch or available)
     if steps < (recipe.training.steps_per_epoch or 0):
         logger.info("an epoch has %d steps: there are no more windows", steps)
@@ -166,7 +170,7 @@ def _train_and_export(
                 seed=options.seed,
                 epoch=epoch,
                 skip_batches=skip,
-                **windows,  # type: ignore[arg-type]
+                **windows,
             ),
             steps,
             validation=validation,
@@ -183,7 +187,7 @@ def _train_and_export(
     final = build(options.model, **recipe.model)  # in float32, whatever the precision of training
     final.set_weights(detector.get_weights())
     final.fit_normality(
-        window_dataset(train_frames, window, shuffle=False, drop_remainder=False, **windows),  # type: ignore[arg-type]
+        window_dataset(train_frames, window, shuffle=False, drop_remainder=False, **windows),
         held_out_frames,
         recipe.training.alarm_quantile,
     )

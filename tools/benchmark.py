@@ -1,0 +1,153 @@
+"""Measure speed and memory on this machine; results are for comparing on one machine, not for quoting.
+
+Examples:
+python tools/benchmark.py training --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
+python tools/benchmark.py memory --frames 100000 --size 256 --dir /tmp/long
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_vad.cli import load_tensorflow, run
+from keras_vad.errors import VadError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one benchmark and print its result as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    training = kinds.add_parser("training", help="windows per second of the input pipeline alone and of training")
+    for option in ("model", "dataset"):
+        training.add_argument(f"--{option}", required=True)
+    training.add_argument("--data-dir", required=True, type=Path)
+    training.add_argument("--recipe", help="recipe, as for tools/train.py")
+    training.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE")
+    training.add_argument("--steps", type=int, default=20, help="training steps to time (default: %(default)s)")
+    memory = kinds.add_parser("memory", help="peak memory of a training run on long generated videos")
+    memory.add_argument("--frames", type=int, default=100_000, help="frames in all (default: %(default)s)")
+    memory.add_argument("--size", type=int, default=256, help="height and width (default: %(default)s)")
+    memory.add_argument("--steps", type=int, default=50, help="training steps (default: %(default)s)")
+    memory.add_argument("--dir", required=True, type=Path, help="new folder for videos, cache and run; delete it later")
+    args = parser.parse_args(argv)
+    result = _training(args) if args.kind == "training" else _memory(args)
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+def _training(args: argparse.Namespace) -> dict[str, Any]:
+    load_tensorflow()
+    import tensorflow as tf
+
+    from keras_vad.data import FrameCache, open_dataset, steps_per_epoch, window_dataset
+    from keras_vad.models.registry import build
+    from keras_vad.training.recipe import find_recipe, load_recipe
+
+    recipe = load_recipe(find_recipe(args.recipe, args.model, args.dataset), args.set)
+    detector = build(args.model, **recipe.model)
+    detector.compile()
+    detector.build_optimizers()
+    cache = FrameCache()
+    videos = [
+        cache.get(video, detector.window.size) for video in open_dataset(args.dataset, args.data_dir).train_videos()
+    ]
+    size = recipe.training.batch_size
+    windows: dict[str, Any] = {"batch_size": size, "strides": recipe.data.strides, "hop": recipe.data.hop}
+    step = tf.function(detector.train_step, jit_compile=False)
+
+    # Alternately, so that a machine whose speed drifts treats both alike.
+    batches = iter(window_dataset(videos, detector.window, **windows))
+    step(next(batches))
+    rates: dict[str, list[float]] = {"pipeline": [], "training": []}
+    for repeat in range(3):
+        started, count = time.perf_counter(), 0
+        for _ in window_dataset(videos, detector.window, epoch=repeat, **windows).take(max(50, args.steps)):
+            count += size
+        rates["pipeline"].append(count / (time.perf_counter() - started))
+        dataset = window_dataset(videos, detector.window, epoch=repeat, **windows).take(max(1, args.steps // 3))
+        started, count = time.perf_counter(), 0
+        for batch in dataset:
+            float(next(iter(step(batch).values())))
+            count += size
+        rates["training"].append(count / (time.perf_counter() - started))
+    pipeline, training = (float(np.median(rates[name])) for name in ("pipeline", "training"))
+    available = steps_per_epoch(videos, detector.window, **windows)
+    steps = min(available, recipe.training.steps_per_epoch or available)
+    epochs = recipe.training.epochs or sum(phase.epochs for phase in detector.phases())
+    return {
+        "pipeline_windows_per_second": round(pipeline, 1),
+        "training_windows_per_second": round(training, 3),
+        "pipeline_over_training": round(pipeline / training, 1),
+        "seconds_per_step": round(size / training, 2),
+        "batch_size": size,
+        "steps": steps * epochs,
+        "estimated_hours": round(steps * epochs * size / training / 3600, 2),
+    }
+
+
+def _memory(args: argparse.Namespace) -> dict[str, Any]:
+    if args.dir.exists():
+        raise VadError(f"{args.dir} exists; name a new folder.")
+    per_video = 5000
+    started = time.perf_counter()
+    for number, start in enumerate(range(0, args.frames, per_video)):
+        path = args.dir / "videos" / "train" / f"{number:03d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_video(path, min(per_video, args.frames - start), args.size, seed=number)
+    written = time.perf_counter() - started
+    options = {
+        "model.image_size": args.size,
+        "model.channels": "[4,8,8,8,8]",
+        "model.discriminator_channels": "[4,4,4]",
+        "training.epochs": 1,
+        "training.steps_per_epoch": args.steps,
+        "training.batch_size": 2,
+        "data.strides": "[1,2,3]",
+        "data.validation_share": 0.05,
+    }
+    command = [sys.executable, str(Path(__file__).with_name("train.py")), "--model", "adv3dcae", "--dataset", "folder"]
+    command += ["--data-dir", str(args.dir / "videos"), "--recipe", "adv3dcae_shapes_compact", "--no-export"]
+    command += ["--run-dir", str(args.dir / "run")]
+    for name, value in options.items():
+        command += ["--set", f"{name}={value}"]
+    started = time.perf_counter()
+    finished = subprocess.run(command, check=False, env={**os.environ, "KERAS_VAD_CACHE": str(args.dir / "cache")})
+    if finished.returncode:
+        raise VadError(f"the training run failed with exit code {finished.returncode}; see its error above.")
+    return {
+        "frames": args.frames,
+        "size": args.size,
+        "seconds_writing_videos": round(written),
+        "seconds_of_the_run": round(time.perf_counter() - started),
+        "gib_of_cached_frames": round(sum(p.stat().st_size for p in (args.dir / "cache").iterdir()) / 2**30, 2),
+        "peak_gib_of_the_run": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
+    }
+
+
+def _write_video(path: Path, n_frames: int, size: int, seed: int) -> None:
+    """A coloured texture that drifts, with a bright square that wanders over it."""
+    import av
+
+    rng = np.random.default_rng(seed)
+    texture = rng.integers(0, 255, (size // 8, size // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, width=size, height=size, pix_fmt="yuv420p")
+        for number in range(n_frames):
+            frame = np.roll(texture, number // 4, axis=1)
+            y, x = (number * 3) % (size - 16), (number * 5) % (size - 16)
+            frame[y : y + 16, x : x + 16] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
