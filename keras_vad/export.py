@@ -1,4 +1,4 @@
-"""Export: a detector as a SavedModel with signatures that TensorFlow Serving runs, in an immutable version of the zoo."""
+"""Export: a detector as a SavedModel that TensorFlow Serving runs, in an immutable version of the zoo."""
 
 import re
 from pathlib import Path
@@ -40,8 +40,7 @@ def export(detector: VideoAnomalyDetector, zoo: Path, name: str) -> Path:
     """
     if detector.not_exportable_because:
         raise VadError(f"{detector.name} cannot be exported: {detector.not_exportable_because}.")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        raise VadError(f"the model name {name!r} must consist of letters, digits, '_', '-' and '.'.")
+    check_name(name)
     model_folder = zoo / name
     number = 1 + max(versions(model_folder), default=0)
     target = model_folder / str(number)
@@ -53,6 +52,20 @@ def export(detector: VideoAnomalyDetector, zoo: Path, name: str) -> Path:
         except tf.errors.OpError as error:
             raise OSError(error.message) from error
     return target
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that does not serve for a model, which is a folder and part of addresses.
+
+    Raises:
+        VadError: If it has characters other than letters, digits, ``_``, ``-`` and ``.``, or starts with one of these
+            three.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise VadError(
+            f"the model name {name!r} does not serve; it must start with a letter or digit, and have only letters, "
+            "digits, '_', '-' and '.'."
+        )
 
 
 def versions(model_folder: Path) -> list[int]:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from keras_vad.errors import VadError
@@ -20,6 +20,7 @@ def appearing(path: Path) -> Iterator[Path]:
         VadError: If it cannot be written, for example because the disk is full. Nothing is left behind then.
     """
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    new_folders = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -32,6 +33,9 @@ def appearing(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
+        for folder in new_folders:
+            with suppress(OSError):
+                folder.rmdir()  # which it cannot be if something appeared in it
 
 
 def write_text(path: Path, text: str) -> None:

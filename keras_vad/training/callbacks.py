@@ -19,23 +19,23 @@ class RunLog(keras.callbacks.Callback):
     """Every epoch's losses: one row of ``metrics.csv``, one line of the log, and TensorBoard scalars.
 
     Args:
-        folder: The run folder.
-        first_epoch: The epoch that training (re)starts with; rows from there on, written by a run that was killed
-            before its checkpoint, are dropped.
+        folder: The run folder. Rows that it holds from the epoch on that training goes on with, written by a run that
+            was killed before its checkpoint, are dropped.
     """
 
-    def __init__(self, folder: Path, first_epoch: int) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
         self._path = folder / "metrics.csv"
-        self._rows = []
+        self._rows: list[dict[str, str]] = []
         if self._path.exists():
             with self._path.open(newline="") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= first_epoch]
+                self._rows = list(csv.DictReader(file))
         self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the epoch down."""
         logs = logs or {}
+        self._rows = [row for row in self._rows if int(row["epoch"]) <= epoch]
         self._rows.append({"epoch": str(epoch + 1), **{name: str(value) for name, value in logs.items()}})
         names = dict.fromkeys(name for row in self._rows for name in row)
         lines = [",".join(names), *(",".join(row.get(name, "") for name in names) for row in self._rows)]

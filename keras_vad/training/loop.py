@@ -112,6 +112,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, detector: VideoAnomalyDetector) -> None:
         self.position = Position()
+        self._detector = detector
         objects: dict[str, Any] = {f"optimizer_{i}": o for i, o in enumerate(detector.optimizers())}
         checkpoint = tf.train.Checkpoint(detector=detector, position=self.position, **objects)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)
@@ -141,8 +142,13 @@ class Checkpoints:
         """Write a checkpoint.
 
         Raises:
-            VadError: If it cannot be written, for example because the disk is full. The one before is kept.
+            VadError: If a weight is NaN or infinite, or the checkpoint cannot be written, for example because the disk
+                is full. The one before is kept.
         """
+        # The loss of a step is that of the weights before it: these weights may be bad though every loss was finite.
+        for weight in self._detector.weights:
+            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+                raise _diverged(f"weight {weight.path}", "NaN or infinite", self.position, self)
         try:
             self._manager.save()
         except (OSError, tf.errors.OpError) as error:
@@ -161,7 +167,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int = 500,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
+) -> int:
     """Train a detector through all its phases.
 
     Args:
@@ -175,8 +181,11 @@ def train(
         checkpoint_every: Steps between checkpoints within an epoch.
         callbacks: Keras callbacks; epochs are numbered over all phases.
 
+    Returns:
+        Steps trained by this call: fewer than the schedule has if it went on from a checkpoint.
+
     Raises:
-        VadError: If a loss is NaN or infinite: which one, and where the last good checkpoint is.
+        VadError: If a loss or a weight is NaN or infinite: which one, and where the last good checkpoint is.
     """
     strategy = strategy or tf.distribute.get_strategy()
     position = checkpoints.position if checkpoints else Position()
@@ -185,10 +194,11 @@ def train(
     )
     current: TrainingPhase | None = None
     optimizers = detector.optimizers()
-    compiled_rates = [float(optimizer.learning_rate) for optimizer in optimizers]
+    compiled_rates = [_learning_rate(optimizer) for optimizer in optimizers]
     if checkpoints:
         checkpoints.restore()
     callback_list.on_train_begin()
+    steps = 0
     while position.epoch < schedule.epochs:
         phase, epoch_in_phase = schedule.locate(position.epoch)
         if phase is not current:
@@ -213,9 +223,10 @@ def train(
             at_end = step == steps_per_epoch
             save = checkpoints is not None and not at_end and step % checkpoint_every == 0
             if len(pending) == _CHECK_EVERY or at_end or save:
-                _add(position.sums, pending, where=f"epoch {position.epoch + 1}", checkpoints=checkpoints)
+                _add(pending, position, checkpoints)
                 pending.clear()
             position.step = step
+            steps += 1
             callback_list.on_train_batch_end(step - 1)
             if save:
                 assert checkpoints is not None
@@ -226,12 +237,17 @@ def train(
             )
         logs: dict[str, Any] = {name: total / steps_per_epoch for name, total in position.sums.items()}
         logs |= _validate(strategy, test_step, validation)
-        logs |= {"phase": phase.name, "learning_rate": float(optimizers[0].learning_rate)}
+        logs |= {"phase": phase.name, "learning_rate": _learning_rate(optimizers[0])}
         callback_list.on_epoch_end(position.epoch, logs)
         position.epoch, position.step, position.sums = position.epoch + 1, 0, {}
         if checkpoints:
             checkpoints.save()
     callback_list.on_train_end()
+    return steps
+
+
+def _learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))  # mirrored variables have no float()
 
 
 def _distributed(strategy: tf.distribute.Strategy, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -245,20 +261,22 @@ def _distributed(strategy: tf.distribute.Strategy, step: Callable[..., Any]) -> 
     return run
 
 
-def _add(
-    sums: dict[str, float], pending: Sequence[dict[str, tf.Tensor]], where: str, checkpoints: Checkpoints | None
-) -> None:
+def _add(pending: Sequence[dict[str, tf.Tensor]], position: Position, checkpoints: Checkpoints | None) -> None:
     for logs in pending:
         for name, value in logs.items():
             number = float(value)
             if not math.isfinite(number):
-                kept = checkpoints.newest if checkpoints else None
-                remedy = f"the last good checkpoint is {kept}" if kept else "no checkpoint was written yet"
-                raise VadError(
-                    f"the {name} loss became {number} in {where}; {remedy}; train again with a lower learning rate "
-                    "(--set model.learning_rate=...) or in float32."
-                )
-            sums[name] = sums.get(name, 0.0) + number
+                raise _diverged(f"{name} loss", str(number), position, checkpoints)
+            position.sums[name] = position.sums.get(name, 0.0) + number
+
+
+def _diverged(what: str, value: str, position: Position, checkpoints: Checkpoints | None) -> VadError:
+    kept = checkpoints.newest if checkpoints else None
+    remedy = f"the last good checkpoint is {kept}" if kept else "no checkpoint was written yet"
+    return VadError(
+        f"the {what} became {value} in epoch {position.epoch + 1}; {remedy}; train again with a lower learning rate "
+        "(--set model.learning_rate=...) or in float32."
+    )
 
 
 def _validate(

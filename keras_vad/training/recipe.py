@@ -4,8 +4,8 @@ A recipe's header says what it reproduces, where from, on what hardware, how lon
 that come with the package are found by name; ``compact`` is short for ``<model>_<dataset>_compact``.
 """
 
-import contextlib
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -108,11 +108,18 @@ class Recipe:
                 raise VadError(f"section {name!r} of {origin} is {content!r}, but must hold options.")
             sections[name] = _section(name, content or {}, origin)
         recipe = cls(**sections)
-        _check_range("training.batch_size", recipe.training.batch_size, 1)
+        training = recipe.training
         _check_range("data.hop", recipe.data.hop, 1)
+        _check_range("training.epochs", training.epochs, 1)
+        _check_range("training.steps_per_epoch", training.steps_per_epoch, 1)
+        _check_range("training.batch_size", training.batch_size, 1)
+        _check_range("training.validation_steps", training.validation_steps, 0)
+        _check_range("training.checkpoint_every", training.checkpoint_every, 1)
         _check_range("scoring.smoothing", recipe.scoring.smoothing, 1)
-        _check_choice("training.precision", recipe.training.precision, PRECISIONS)
-        _check_choice("training.schedule", recipe.training.schedule, SCHEDULES)
+        _check_share("data.validation_share", recipe.data.validation_share)
+        _check_share("training.alarm_quantile", training.alarm_quantile)
+        _check_choice("training.precision", training.precision, PRECISIONS)
+        _check_choice("training.schedule", training.schedule, SCHEDULES)
         return recipe
 
 
@@ -152,7 +159,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise VadError(f"there is no recipe {name!r}; give a YAML file or one of {', '.join(list_recipes())}.")
     try:
         text = Path(name).read_text("utf-8") if is_file else (_folder() / f"{name}.yaml").read_text("utf-8")
-        values = yaml.safe_load(text) or {}
+        values = _read_yaml(text) or {}
     except OSError as error:
         raise VadError(f"the recipe {name} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
@@ -162,6 +169,17 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _apply(override, values)
     return Recipe.from_dict(values, name)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 takes 1e-4 for text; YAML 1.2 takes it for a number, as everybody does."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), "-+0123456789")
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
 
 
 def _folder() -> Any:
@@ -174,7 +192,7 @@ def _apply(override: str, values: dict[str, Any]) -> None:
     if not (equals and dot and section and option):
         raise VadError(f"--set {override} is not understood; write --set section.option=value, as in model.noise=null.")
     try:
-        value = yaml.safe_load(text)
+        value = _read_yaml(text)
     except yaml.YAMLError as error:
         raise VadError(f"the value of --set {override} is not valid YAML: {' '.join(str(error).split())}.") from error
     if values.get(section) is None:
@@ -204,10 +222,7 @@ def _convert(path: str, value: Any, wanted: Any) -> Any:
         items = value if isinstance(value, list | tuple) else [value]
         if items and all(isinstance(item, int) and item >= 1 for item in items):
             return tuple(items)
-        raise VadError(f"{path} is {value!r}, but must be a list of whole numbers from 1.")
-    if isinstance(value, str) and kind is float:  # YAML reads 1e-4 as a string
-        with contextlib.suppress(ValueError):
-            value = float(value)
+        raise VadError(f"{path} is {value!r}, but must be a list of whole numbers of at least 1.")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -215,9 +230,14 @@ def _convert(path: str, value: Any, wanted: Any) -> Any:
     return value
 
 
-def _check_range(path: str, value: int, least: int) -> None:
-    if value < least:
+def _check_range(path: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
         raise VadError(f"{path} is {value}, but must be at least {least}.")
+
+
+def _check_share(path: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise VadError(f"{path} is {value}, but must lie between 0 and 1.")
 
 
 def _check_choice(path: str, value: str, allowed: tuple[str, ...]) -> None:

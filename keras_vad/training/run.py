@@ -14,9 +14,17 @@ import tensorflow as tf
 import yaml
 
 import keras_vad
-from keras_vad.data import CachedFrames, FrameCache, hold_out, open_dataset, steps_per_epoch, window_dataset
+from keras_vad.data import (
+    CachedFrames,
+    FrameCache,
+    VideoDataset,
+    hold_out,
+    open_dataset,
+    steps_per_epoch,
+    window_dataset,
+)
 from keras_vad.errors import VadError
-from keras_vad.export import export
+from keras_vad.export import check_name, export
 from keras_vad.files import appearing, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import build
@@ -25,6 +33,7 @@ from keras_vad.training.loop import Checkpoints, Schedule, train
 from keras_vad.training.recipe import Recipe
 from keras_vad.training.strategy import check_precision, make_strategy
 from keras_vad.versions import git_revision
+from keras_vad.window import Window
 
 logger = logging.getLogger("keras_vad")
 
@@ -98,6 +107,15 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     if options.resume and not (options.run_dir / "config.yaml").exists():
         raise VadError(f"there is no run to resume in {options.run_dir}: it holds no config.yaml; leave out --resume.")
 
+    if options.output is not None:
+        check_name(options.name)
+    replicas = strategy.num_replicas_in_sync
+    if recipe.training.batch_size < replicas:
+        raise VadError(
+            f"training.batch_size is {recipe.training.batch_size}, but there are {replicas} devices, and each needs a "
+            "window; use a larger batch or fewer devices."
+        )
+
     dataset = open_dataset(options.dataset, options.data_dir)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
@@ -112,7 +130,10 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
         keras.mixed_precision.set_global_policy("float32")
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
+    schedule = Schedule.of(detector.phases(), recipe.training.epochs, recipe.training.schedule)
+    data = _prepare_data(options, dataset, detector.window, cache or FrameCache())
 
+    # The run folder appears only now, when all that the user chose fits.
     _record_config(options, dataset.fingerprint())
     handler = logging.FileHandler(options.run_dir / "train.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -120,7 +141,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
-        return _train_and_export(options, detector, strategy, dataset, cache or FrameCache())
+        return _train_and_export(options, detector, strategy, schedule, data)
     except VadError as error:
         logger.error("stopped: %s", error)
         raise
@@ -129,19 +150,29 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
         handler.close()
 
 
-def _train_and_export(
-    options: RunOptions,
-    detector: VideoAnomalyDetector,
-    strategy: tf.distribute.Strategy,
-    dataset: Any,
-    cache: FrameCache,
-) -> Path | None:
-    recipe, window = options.recipe, detector.window
-    train_videos, held_out = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
-    train_frames = [cache.get(video, window.size) for video in train_videos]
-    held_out_frames = [cache.get(video, window.size) for video in held_out]
-    logger.info("training on %d videos, held out: %s", len(train_videos), ", ".join(v.name for v in held_out))
+@dataclass(frozen=True)
+class _Data:
+    """What a run trains on: cached videos, how ``window_dataset`` cuts them, steps an epoch, validation batches."""
 
+    train: list[CachedFrames]
+    held_out: list[CachedFrames]
+    windows: dict[str, Any]
+    steps: int
+    validation: tf.data.Dataset | tuple[()]
+
+
+def _prepare_data(options: RunOptions, dataset: VideoDataset, window: Window, cache: FrameCache) -> _Data:
+    recipe = options.recipe
+    train_videos, held_out_videos = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
+    train_frames = [cache.get(video, window.size) for video in train_videos]
+    held_out = [cache.get(video, window.size) for video in held_out_videos]
+    long_enough = [video for video in held_out if len(video) >= window.span]
+    if not long_enough:
+        names = ", ".join(video.name for video in held_out)
+        raise VadError(
+            f"the held-out videos ({names}) are shorter than the model's {window.span} frames; hold out more with "
+            "--set data.validation_share=0.3, or give longer videos."
+        )
     windows: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
         "strides": recipe.data.strides,
@@ -149,35 +180,40 @@ def _train_and_export(
     }
     available = steps_per_epoch(train_frames, window, **windows)
     steps = min(available, recipe.training.steps_per_epoch or available)
-    if steps < (recipe.training.steps_per_epoch or 0):
-        logger.info("an epoch has %d steps: there are no more windows", steps)
-    validation = _validation_windows(held_out_frames, detector, recipe)
+    return _Data(train_frames, long_enough, windows, steps, _validation_windows(long_enough, window, recipe))
+
+
+def _train_and_export(
+    options: RunOptions,
+    detector: VideoAnomalyDetector,
+    strategy: tf.distribute.Strategy,
+    schedule: Schedule,
+    data: _Data,
+) -> Path | None:
+    recipe, window = options.recipe, detector.window
+    logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
+    if data.steps < (recipe.training.steps_per_epoch or 0):
+        logger.info("an epoch has %d steps: there are no more windows", data.steps)
     checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
     if checkpoints.newest is None:
-        detector.adapt(_batches(train_frames))
+        detector.adapt(_batches(data.train))
         checkpoints.save()  # so that a run killed in its first epoch resumes, too
 
-    checkpoints.restore()
-    started, first_epoch = time.monotonic(), checkpoints.position.epoch
+    started = time.monotonic()
     bar = ProgressBar()
     try:
-        train(
+        steps_trained = train(
             detector,
-            Schedule.of(detector.phases(), recipe.training.epochs, recipe.training.schedule),
+            schedule,
             lambda epoch, skip: window_dataset(
-                train_frames,
-                window,
-                seed=options.seed,
-                epoch=epoch,
-                skip_batches=skip,
-                **windows,
+                data.train, window, seed=options.seed, epoch=epoch, skip_batches=skip, **data.windows
             ),
-            steps,
-            validation=validation,
+            data.steps,
+            validation=data.validation,
             strategy=strategy,
             checkpoints=checkpoints,
             checkpoint_every=recipe.training.checkpoint_every,
-            callbacks=[RunLog(options.run_dir, first_epoch), bar],
+            callbacks=[RunLog(options.run_dir), bar],
         )
     finally:
         bar.stop()
@@ -187,8 +223,8 @@ def _train_and_export(
     final = build(options.model, **recipe.model)  # in float32, whatever the precision of training
     final.set_weights(detector.get_weights())
     final.fit_normality(
-        window_dataset(train_frames, window, shuffle=False, drop_remainder=False, **windows),
-        held_out_frames,
+        window_dataset(data.train, window, shuffle=False, drop_remainder=False, **data.windows),
+        data.held_out,
         recipe.training.alarm_quantile,
     )
     with appearing(options.run_dir / "detector.keras") as partial:
@@ -196,14 +232,14 @@ def _train_and_export(
     version = None
     if options.output is not None:
         version = export(final, options.output, options.name)
-    epochs = checkpoints.position.epoch - first_epoch
+    windows_trained = steps_trained * recipe.training.batch_size
     report = {
         "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),
         "epochs": checkpoints.position.epoch,
-        "steps_per_epoch": steps,
+        "steps_per_epoch": data.steps,
         "seconds_of_this_process": round(seconds, 1),
-        "windows_per_second": round(epochs * steps * recipe.training.batch_size / seconds, 3) if epochs else None,
-        "held_out_videos": [video.name for video in held_out],
+        "windows_per_second": round(windows_trained / seconds, 3) if windows_trained else None,
+        "held_out_videos": [video.name for video in data.held_out],
         "alarm_quantile": recipe.training.alarm_quantile,
         "exported_to": None if version is None else str(version),
     }
@@ -212,22 +248,13 @@ def _train_and_export(
     return version
 
 
-def _validation_windows(
-    held_out: list[CachedFrames], detector: VideoAnomalyDetector, recipe: Recipe
-) -> tf.data.Dataset | tuple[()]:
+def _validation_windows(held_out: list[CachedFrames], window: Window, recipe: Recipe) -> tf.data.Dataset | tuple[()]:
     """The same few held-out windows after every epoch, spread over the videos."""
     batch_size = recipe.training.batch_size
-    long_enough = [video for video in held_out if len(video) >= detector.window.span]
-    if not long_enough:
-        names = ", ".join(video.name for video in held_out)
-        raise VadError(
-            f"the held-out videos ({names}) are shorter than the model's {detector.window.span} frames; hold out more "
-            "with --set data.validation_share=0.3, or give longer videos."
-        )
-    available = steps_per_epoch(long_enough, detector.window, batch_size=1) // batch_size
+    available = steps_per_epoch(held_out, window, batch_size=1) // batch_size
     if available == 0 or recipe.training.validation_steps == 0:
         return ()
-    windows = window_dataset(long_enough, detector.window, batch_size=batch_size, seed=0)
+    windows = window_dataset(held_out, window, batch_size=batch_size, seed=0)
     return windows.take(min(available, recipe.training.validation_steps)).cache()
 
 

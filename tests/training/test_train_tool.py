@@ -1,0 +1,177 @@
+"""``tools/train.py`` as a user runs it: a process, its run folder, its exit code; killed, resumed, on two devices."""
+
+import csv
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import keras_vad
+from keras_vad.data import open_dataset
+from keras_vad.export import DETECTOR_FILE
+
+
+def weights(run):
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run / "checkpoints")))
+    keys = [key for key in reader.get_variable_to_shape_map() if not key.startswith(("position", "_CHECKPOINTABLE"))]
+    return {key: reader.get_tensor(key) for key in keys if key != "save_counter/.ATTRIBUTES/VARIABLE_VALUE"}
+
+
+def assert_equal_weights(found, expected):
+    assert set(found) == set(expected)
+    different = [key for key in expected if not np.array_equal(found[key], expected[key])]
+    assert different == []
+
+
+def newest_step(run):
+    """Number of the newest complete checkpoint, -1 if there is none."""
+    return max((int(path.stem.split("-")[1]) for path in (run / "checkpoints").glob("ckpt-*.index")), default=-1)
+
+
+def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
+    tmp_path, arguments, start_training, run_training_tool, shapes
+):
+    # Epochs long enough to be killed in: 12 steps, a checkpoint after each.
+    options = {"training": {"steps_per_epoch": 12, "checkpoint_every": 1}}
+    common = [*arguments(**options), "--strategy", "none", "--seed", "3"]
+
+    process = start_training([*common, "--run-dir", "killed", "--no-export"])
+    run = tmp_path / "killed"
+    deadline = time.monotonic() + 200
+    while newest_step(run) < 5:  # the first one stands before the first step, so this is within the first epoch
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (run / "metrics.csv").exists(), "it was killed after the first epoch; make the epochs longer"
+    assert not (run / "detector.keras").exists()
+
+    code, _, error = run_training_tool([*common, "--run-dir", "killed", "--resume", "--output", "zoo"])
+    assert code == 0, error
+    code, output, error = run_training_tool([*common, "--run-dir", "whole", "--output", "zoo"])
+    assert code == 0, error
+
+    assert_equal_weights(weights(run), weights(tmp_path / "whole"))
+    one, other = (keras_vad.load(tmp_path / name).get_weights() for name in ("killed", "whole"))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (run / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
+    assert output.splitlines()[-2:] == ["run: whole", "exported: zoo/adv3dcae_shapes_compact/2"]
+    check_run_folder(tmp_path / "whole", shapes)
+    check_zoo(tmp_path / "zoo" / "adv3dcae_shapes_compact")
+
+    # Resumed with other options, or once more
+    code, _, error = run_training_tool([*common[:-1], "4", "--run-dir", "whole", "--resume"])
+    assert (code, error) == (
+        2,
+        "error: the run in whole has seed 3, but now it is 4; resume with the same options and data, or start a new "
+        "run.\n",
+    )
+    code, _, error = run_training_tool([*common, "--run-dir", "whole"])
+    assert (code, error) == (
+        2,
+        "error: the run folder whole is not empty; use --resume to go on, or --run-dir for another.\n",
+    )
+
+
+def check_run_folder(run, shapes):
+    assert {entry.name for entry in run.iterdir()} == {
+        *("config.yaml", "metrics.csv", "train.log", "tensorboard", "checkpoints", "detector.keras", "report.json")
+    }
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["method"] == "adv3dcae"
+    assert config["seed"] == 3
+    assert config["model"]["image_size"] == [24, 32]
+    assert config["training"]["steps_per_epoch"] == 12
+    assert config["training"]["precision"] == "float32"
+    assert config["data_fingerprint"] == open_dataset("shapes", shapes).fingerprint()
+    assert set(config["versions"]) == {"keras_vad", "tensorflow", "keras", "numpy", "python"}
+    assert config["git"]
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    names = {"reconstruction", "adversarial", "discriminator"}
+    assert set(rows[0]) == {"epoch", *names, *(f"val_{name}" for name in names), "phase", "learning_rate"}
+    assert float(rows[1]["reconstruction"]) < float(rows[0]["reconstruction"])
+    report = json.loads((run / "report.json").read_text())
+    assert report["epochs"] == 2
+    assert report["steps_per_epoch"] == 12
+    assert report["parameters"] == sum(int(np.prod(w.shape)) for w in keras_vad.load(run).trainable_weights)
+    assert report["windows_per_second"] > 0
+    assert len(report["held_out_videos"]) == 1
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+    assert re.search(r"epoch 2: .*\breconstruction \d", (run / "train.log").read_text())
+    assert len(list((run / "checkpoints").glob("ckpt-*.index"))) == 2
+
+
+def check_zoo(model):
+    assert {entry.name for entry in model.iterdir()} == {"1", "2"}
+    for version in model.iterdir():
+        assert (version / "saved_model.pb").is_file()
+        assert (version / DETECTOR_FILE).is_file()
+
+
+def test_two_devices_train_from_the_command_line(tmp_path, arguments, run_training_tool):
+    more = ["--strategy", "mirrored", "--devices", "2", "--run-dir", "two", "--name", "two"]
+    code, output, error = run_training_tool([*arguments(), *more])
+    assert code == 0, error
+    assert output.splitlines()[-1] == "exported: zoo/two/1"
+    losses = list(csv.DictReader((tmp_path / "two" / "metrics.csv").open(newline="")))
+    assert np.isfinite([float(row["reconstruction"]) for row in losses]).all()
+    config = yaml.safe_load((tmp_path / "two" / "config.yaml").read_text())
+    assert (config["strategy"], config["devices"]) == ("mirrored", 2)
+    scores = keras_vad.load("two", zoo=tmp_path / "zoo").score_video(np.zeros((9, 24, 32, 3), np.uint8))
+    assert np.isfinite(scores.raw).all()
+
+
+def test_a_loss_that_is_nan_stops_the_run_and_keeps_a_good_checkpoint(tmp_path, arguments, run_training_tool):
+    # So large a rate makes the weights infinite within a few steps.
+    options = arguments(model={"learning_rate": "1e37"}, training={"checkpoint_every": 1})
+    code, _, error = run_training_tool([*options, "--strategy", "none", "--run-dir", "wild"])
+    assert code == 2
+    last = error.splitlines()[-1]
+    assert re.fullmatch(
+        r"error: the ((reconstruction|adversarial|discriminator) loss became (nan|inf)|weight \S+ became NaN or "
+        r"infinite) in epoch \d+; the last good checkpoint is wild/checkpoints/ckpt-\d+; train again with a lower "
+        r"learning rate \(--set model.learning_rate=...\) or in float32\.",
+        last,
+    ), error
+    assert "Traceback" not in error
+    kept = weights(tmp_path / "wild")
+    assert kept
+    assert all(np.isfinite(value).all() for value in kept.values() if value.dtype.kind == "f")
+    assert last.removeprefix("error: ") in (tmp_path / "wild" / "train.log").read_text()
+    assert not (tmp_path / "zoo").exists()
+    assert not (tmp_path / "wild" / "detector.keras").exists()
+
+
+def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_training_tool):
+    code, output, error = run_training_tool(arguments(model={"colour": "3"}))
+    assert (code, output) == (2, "")
+    assert error.startswith("error: adv3dcae has no hyper-parameter colour; it has image_size, ")
+    assert error.count("\n") == 1
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_help_does_not_load_tensorflow(run_training_tool):
+    begin = time.monotonic()
+    code, output, _ = run_training_tool(["--help"])
+    assert code == 0
+    assert "--resume" in output
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("option", ["--strategy", "--precision"])
+def test_an_unknown_choice_names_the_choices(run_training_tool, arguments, option):
+    code, _, error = run_training_tool([*arguments(), option, "fast"])
+    assert code == 2
+    assert "invalid choice: 'fast'" in error
