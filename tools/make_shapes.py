@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import run
+from keras_vad.cli import load_tensorflow, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
 
+    load_tensorflow()
     from keras_vad.data.shapes import make_shapes
 
     make_shapes(args.folder, args.train_frames, args.test_frames, args.seed, args.anomaly_probability)
