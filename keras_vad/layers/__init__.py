@@ -1,0 +1,1 @@
+"""Keras layers and graph functions that the methods need and Keras lacks."""

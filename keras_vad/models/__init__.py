@@ -1,0 +1,1 @@
+"""The methods: one module each, the contract they meet and the registry."""

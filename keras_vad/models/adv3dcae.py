@@ -16,7 +16,7 @@ from keras_vad.layers.frames import resize_each
 from keras_vad.layers.noise import NOISES, corrupt
 from keras_vad.layers.objects import ObjectDetector, crop_objects, detect_objects, get_detector
 from keras_vad.layers.unpooling import MaxPoolWithArgmax, MaxUnpool
-from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
+from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector, VideoLike, frames_of
 from keras_vad.scoring.chunks import iter_chunks
 from keras_vad.window import Window, as_size
 
@@ -366,12 +366,15 @@ class Adv3DCAE(VideoAnomalyDetector):
         flat = tf.reshape(maps, [-1, height, width])
         return tf.reshape(gaussian_blur(flat, self.score_sigma * height), tf.shape(maps))
 
-    def fit_normality(self, windows: tf.data.Dataset, held_out: Sequence[Any], alarm_quantile: float = 0.99) -> None:
+    def fit_normality(
+        self, windows: tf.data.Dataset, held_out: Sequence[VideoLike], alarm_quantile: float = 0.99
+    ) -> None:
         """Set the level of normal errors that ``excess_error`` is counted from, and calibrate; see the base class."""
         if self.object_detector is None:
-            every = max(1, sum(len(video) for video in held_out) // _LEVEL_FRAMES)
+            frames = [frames_of(video) for video in held_out]
+            every = max(1, sum(len(video) for video in frames) // _LEVEL_FRAMES)  # type: ignore[arg-type]
             samples = []
-            for video in held_out:
+            for video in frames:
                 for chunk in iter_chunks(resize_each(video, self.image_size), self.window):
                     maps = self.score_chunk(tf.constant(chunk.frames[None]), maps=True)["maps"][:, ::every]
                     samples.append(self._blurred(maps).numpy()[..., ::2, ::2].ravel())

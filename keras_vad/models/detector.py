@@ -22,6 +22,7 @@ _LUMA = (0.299, 0.587, 0.114)
 _ADAPT_BATCH = 64
 
 Logs = dict[str, tf.Tensor]
+VideoLike = str | Path | Video | Iterable[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,9 @@ class VideoAnomalyDetector(keras.Model):
         """Frame scores of preprocessed windows; see ``anomaly``."""
         return self.anomaly(windows)["frame_scores"]
 
-    def fit_normality(self, windows: tf.data.Dataset, held_out: Sequence[Any], alarm_quantile: float = 0.99) -> None:
+    def fit_normality(
+        self, windows: tf.data.Dataset, held_out: Sequence[VideoLike], alarm_quantile: float = 0.99
+    ) -> None:
         """Learn from normal data, after training, what the score needs, and calibrate.
 
         The calibration maps the raw scores of held-out normal frames to [0, 1], 0.5 at ``alarm_quantile``.
@@ -294,9 +297,7 @@ class VideoAnomalyDetector(keras.Model):
             result["maps"] = mean_over_windows(per_window["maps"])
         return result
 
-    def score_video(
-        self, video: "str | Path | Video | Iterable[np.ndarray]", *, maps: bool = False, chunk_length: int | None = None
-    ) -> VideoScores:
+    def score_video(self, video: VideoLike, *, maps: bool = False, chunk_length: int | None = None) -> VideoScores:
         """Score a whole video, in chunks; memory does not grow with its length (unless ``maps``).
 
         Args:
@@ -308,14 +309,19 @@ class VideoAnomalyDetector(keras.Model):
         Raises:
             VadError: If the video cannot be read or is shorter than one window.
         """
-        if isinstance(video, str | Path):
-            video = open_video(video)
-        frames: Iterable[np.ndarray] = video.frames if isinstance(video, Video) else video
 
         def score_chunk(chunk: np.ndarray) -> dict[str, np.ndarray]:
             return {name: value.numpy() for name, value in self._scorer(tf.constant(chunk), maps).items()}
 
-        return score_in_chunks(resize_each(frames, self.window.size), self.window, score_chunk, chunk_length)
+        frames = resize_each(frames_of(video), self.window.size)
+        return score_in_chunks(frames, self.window, score_chunk, chunk_length)
+
+
+def frames_of(video: VideoLike) -> Iterable[np.ndarray]:
+    """The frames of a video file, a folder of frames, a ``Video``, or of what already gives frames."""
+    if isinstance(video, str | Path):
+        video = open_video(video)
+    return video.frames if isinstance(video, Video) else video
 
 
 class _Scorer:

@@ -24,6 +24,8 @@ def test_by_hand(tmp_path: Path) -> None:
         "trivial_frame_difference": [0.2, 0.4],
         "trivial_frame_difference_squared": [0.04, 0.16],
         "trivial_blurred_frame_difference": [0.04, 0.16],
+        "trivial_flow_squared": [0, 0],  # without texture there is no flow
+        "trivial_flow_excess": [0, 0],
     }
     for name, values in expected.items():
         (series,) = scores[name]
@@ -45,6 +47,22 @@ def test_a_spot_moves_only_the_blurred_maximum_much(tmp_path: Path) -> None:
     scores = trivial_scores([gray_video("a", 0)], [spot], FrameCache(tmp_path))
     assert scores["trivial_frame_difference"][0].raw[0] == pytest.approx(400 / (120 * 180))
     assert scores["trivial_blurred_frame_difference"][0].raw[0] > 0.9
+
+
+def test_fast_motion_exceeds_the_flow_of_training_and_slow_motion_does_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(0, 256, (30, 60)), np.ones((4, 4))).astype(np.uint8)
+
+    def moving(name: str, speed: int) -> Video:
+        frames = [np.roll(texture, speed * t, axis=1)[:, : FRAME_SIZE[1]] for t in range(17)]
+        return Video(name, ArrayFrames(np.stack(frames)))
+
+    train = [moving("train", 1)]
+    scores = trivial_scores(train, [moving("slow", 1), moving("fast", 2)], FrameCache(tmp_path))
+    slow, fast = (series.raw.mean() for series in scores["trivial_flow_squared"])
+    assert fast > 2 * slow > 0
+    slow, fast = (series.raw.mean() for series in scores["trivial_flow_excess"])
+    assert slow < 0.05 * fast
 
 
 def test_bad_input(tmp_path: Path) -> None:
