@@ -1,0 +1,110 @@
+"""Runs what a page tells its readers to run, in one process so that TensorFlow is loaded once: guide.py PAGE.
+
+The working folder stands for the project's folder. Pages speak of real data and of full training; here the generated
+shapes stand for UCSD Ped2 and every training is cut to two steps of a tiny network. The rest runs as it is written.
+"""
+
+import importlib
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SHORT = [
+    "training.epochs=1",
+    "training.steps_per_epoch=2",
+    "training.batch_size=2",
+    "training.validation_steps=1",
+    "model.image_size=32",
+    "model.discriminator_channels=[2,2,2]",
+]
+STARTED: list[subprocess.Popen[str]] = []
+PORT = 0
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(language, text) of the page's bash and python blocks, in order."""
+    return re.findall(r"^```(bash|python)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of every command of a bash block."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def shortened(words: list[str]) -> list[str]:
+    """The command on generated data; training is cut short."""
+    words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
+    words = [word.replace("8500", str(PORT)) for word in words]
+    if words[:2] == ["python", "tools/train.py"]:
+        channels = [2] * 5
+        for number, word in enumerate(words):
+            if word.startswith("model.channels="):
+                channels = [2] * len(word.split(","))
+                words[number] = f"model.channels={channels}"
+        if "--recipe" not in words:
+            words += ["--recipe", "compact"]
+        for option in ("--epochs", "--batch-size"):
+            if option in words:
+                words[words.index(option) + 1] = "2"
+        for setting in [*SHORT, f"model.channels={channels}"]:
+            words += ["--set", setting]
+    return words
+
+
+def run(words: list[str]) -> None:
+    """Run one command; anything but success is an error."""
+    print("$", *words, flush=True)
+    if words[0] == "make":
+        return  # tests/test_demo.py runs the demonstration
+    if words[0] == "python" and words[1].startswith("tools/"):
+        tool = words[1].removesuffix(".py")
+        if tool == "tools/serve":
+            serve([sys.executable, str(ROOT / "tools" / "serve.py"), *words[2:]])
+        elif "--devices" in words:  # the CPU is split before TensorFlow starts
+            subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:]], check=True)
+        else:
+            assert importlib.import_module(tool.replace("/", ".")).main(words[2:]) == 0
+    elif words[0] != ".":  # the environment is there already
+        subprocess.run(["bash", "-ec", shlex.join(words)], check=True)
+
+
+def serve(command: list[str]) -> None:
+    """Start the server and wait until it can be asked."""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    STARTED.append(server)
+    assert server.stdout is not None
+    assert any(line.startswith("serving ") for line in server.stdout), "the server did not start"
+
+
+def main(page: Path) -> None:
+    """Run the page from top to bottom."""
+    global PORT
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        PORT = free.getsockname()[1]
+    sys.path.insert(0, str(ROOT))
+    names: dict[str, object] = {}
+    try:
+        for language, text in blocks(page):
+            if language == "bash":
+                for words in commands(text):
+                    run(shortened(words))
+            else:
+                exec(text.replace("ucsdped2", "shapes").replace("8500", str(PORT)), names)
+    except BaseException:
+        traceback.print_exc()
+        sys.exit(1)
+    finally:
+        for server in STARTED:
+            server.terminate()
+            server.communicate()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

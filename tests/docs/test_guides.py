@@ -1,0 +1,54 @@
+"""What the README and the pages of docs/ tell readers to run runs as it is written (see guide.py)."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_vad.data.shapes import make_shapes
+from keras_vad.data.video import open_video
+from keras_vad.export import export
+from keras_vad.models.adv3dcae import Adv3DCAE
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data and the trained models that pages speak of."""
+    folder = tmp_path_factory.mktemp("project")
+    make_shapes(folder / "data" / "shapes", train_frames=120, test_frames=400, seed=0, anomaly_probability=0.02)
+    (folder / "clip").symlink_to(folder / "data" / "shapes" / "Test" / "Test001")
+    detector = Adv3DCAE(image_size=32, channels=(2, 2, 2, 2, 2), discriminator_channels=(2, 2, 2))
+    detector.fit_normality([], [open_video(folder / "clip")])
+    for name in ("adv3dcae_shapes", "adv3dcae_shapes_compact"):
+        export(detector, folder / "zoo", name)
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_code_run(page: Path, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(project / "data")
+    (tmp_path / "clip").symlink_to(project / "clip")
+    (tmp_path / "keras_vad").symlink_to(ROOT / "keras_vad")
+    (tmp_path / "zoo").mkdir()
+    for model in (project / "zoo").iterdir():
+        (tmp_path / "zoo" / model.name).mkdir()
+        (tmp_path / "zoo" / model.name / "1").symlink_to(model / "1")
+    environment = {**os.environ, "KERAS_VAD_CACHE": str(project / "cache"), "PYTHONPATH": str(ROOT)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("guide.py")), str(page)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
