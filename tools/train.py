@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_vad.cli import load_tensorflow, run
-from keras_vad.errors import VadError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,11 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
+    from keras_vad.data import open_dataset
     from keras_vad.models.registry import get_model
     from keras_vad.training.recipe import find_recipe, load_recipe
     from keras_vad.training.run import RunOptions, run_training
 
     get_model(args.model)
+    open_dataset(args.dataset, args.data_dir)  # an unknown one is named before its recipe is looked for
     recipe_name = find_recipe(args.recipe, args.model, args.dataset)
     overrides = list(args.set)
     for option in ("epochs", "batch_size", "precision"):
@@ -49,8 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = load_recipe(recipe_name, overrides)
     stem = Path(recipe_name).stem if recipe_name.endswith((".yaml", ".yml")) else recipe_name
     run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
-    if not args.data_dir.is_dir():
-        raise VadError(f"there is no folder {args.data_dir}; give the data set's folder with --data-dir.")
     version = run_training(
         RunOptions(
             model=args.model,

@@ -162,7 +162,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         values = _read_yaml(text) or {}
     except OSError as error:
         raise VadError(f"the recipe {name} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise VadError(f"the recipe {name} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
         raise VadError(f"the recipe {name} must hold sections ({', '.join(_SECTIONS)}), but holds {values!r}.")
@@ -197,7 +197,8 @@ def _apply(override: str, values: dict[str, Any]) -> None:
         raise VadError(f"the value of --set {override} is not valid YAML: {' '.join(str(error).split())}.") from error
     if values.get(section) is None:
         values[section] = {}
-    values[section][option] = value
+    if isinstance(values[section], dict):  # what else it may be, Recipe.from_dict refuses
+        values[section][option] = value
 
 
 def _section(name: str, content: dict[str, Any], origin: str) -> Any:

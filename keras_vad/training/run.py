@@ -100,13 +100,6 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     recipe = options.recipe
     strategy = make_strategy(options.strategy, options.devices)
     check_precision(recipe.training.precision)
-    if options.run_dir.exists() and any(options.run_dir.iterdir()) and not options.resume:
-        raise VadError(
-            f"the run folder {options.run_dir} is not empty; use --resume to go on, or --run-dir for another."
-        )
-    if options.resume and not (options.run_dir / "config.yaml").exists():
-        raise VadError(f"there is no run to resume in {options.run_dir}: it holds no config.yaml; leave out --resume.")
-
     if options.output is not None:
         check_name(options.name)
     replicas = strategy.num_replicas_in_sync
@@ -116,7 +109,12 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
             "window; use a larger batch or fewer devices."
         )
 
+    _check_folder_is_free(options)
     dataset = open_dataset(options.dataset, options.data_dir)
+    decisive = {**options.to_dict(), "data_fingerprint": dataset.fingerprint()}
+    decisive = json.loads(json.dumps(decisive))  # tuples to lists, as they come back from a file
+    if options.resume:
+        _check_same_run(options.run_dir, decisive)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     keras.mixed_precision.set_global_policy(recipe.training.precision)
@@ -134,7 +132,8 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     data = _prepare_data(options, dataset, detector.window, cache or FrameCache())
 
     # The run folder appears only now, when all that the user chose fits.
-    _record_config(options, dataset.fingerprint())
+    if not options.resume:
+        _record_config(options, decisive)
     handler = logging.FileHandler(options.run_dir / "train.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger.addHandler(handler)
@@ -264,19 +263,28 @@ def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
             yield video.read(start, min(size, len(video) - start))
 
 
-def _record_config(options: RunOptions, fingerprint: str) -> None:
-    path = options.run_dir / "config.yaml"
-    decisive = {**options.to_dict(), "data_fingerprint": fingerprint}
-    decisive = json.loads(json.dumps(decisive))  # tuples to lists, as they come back from the file
+def _check_folder_is_free(options: RunOptions) -> None:
+    folder = options.run_dir
     if options.resume:
-        stored = yaml.safe_load(path.read_text("utf-8"))
-        for key, value in decisive.items():
-            if stored.get(key) != value:
-                raise VadError(
-                    f"the run in {options.run_dir} has {key} {stored.get(key)!r}, but now it is {value!r}; resume with "
-                    "the same options and data, or start a new run."
-                )
-        return
+        if not (folder / "config.yaml").is_file():
+            raise VadError(f"there is no run to resume in {folder}: it holds no config.yaml; leave out --resume.")
+    elif folder.exists() and not folder.is_dir():
+        raise VadError(f"the run folder {folder} is a file; choose another with --run-dir.")
+    elif folder.exists() and any(folder.iterdir()):
+        raise VadError(f"the run folder {folder} is not empty; use --resume to go on, or --run-dir for another.")
+
+
+def _check_same_run(folder: Path, decisive: dict[str, Any]) -> None:
+    stored = yaml.safe_load((folder / "config.yaml").read_text("utf-8")) or {}
+    for key, value in decisive.items():
+        if stored.get(key) != value:
+            raise VadError(
+                f"the run in {folder} has {key} {stored.get(key)!r}, but now it is {value!r}; resume with the same "
+                "options and data, or start a new run."
+            )
+
+
+def _record_config(options: RunOptions, decisive: dict[str, Any]) -> None:
     config = {
         **decisive,
         "data_dir": str(options.data_dir),
@@ -291,4 +299,4 @@ def _record_config(options: RunOptions, fingerprint: str) -> None:
         },
         "git": git_revision(),
     }
-    write_text(path, yaml.safe_dump(config, sort_keys=False))
+    write_text(options.run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))

@@ -24,6 +24,8 @@ def make_strategy(name: str = "auto", devices: int | None = None) -> tf.distribu
         raise VadError(f"strategy is {name!r}, but must be one of {', '.join(STRATEGIES)}.")
     if devices is not None and devices < 1:
         raise VadError(f"devices is {devices}, but must be at least 1.")
+    if name == "none" and devices is not None and devices > 1:
+        raise VadError(f"strategy none uses one device, but {devices} were asked for; use --strategy mirrored.")
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         names = [f"GPU:{i}" for i in range(devices or len(gpus))]
@@ -33,8 +35,6 @@ def make_strategy(name: str = "auto", devices: int | None = None) -> tf.distribu
         names = [f"CPU:{i}" for i in range(devices or 1)]
         _split_cpu(len(names))
     if name == "none":
-        if len(names) > 1 and devices is not None:
-            raise VadError(f"strategy none uses one device, but {devices} were asked for; use --strategy mirrored.")
         return tf.distribute.get_strategy()
     if name == "auto" and len(names) == 1:
         return tf.distribute.get_strategy()

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from keras_vad.data.shapes import make_shapes
 
@@ -88,3 +89,9 @@ def run_training_tool(start_training):
         return process.returncode, stdout, stderr
 
     return run
+
+
+@pytest.fixture
+def determinism_off(monkeypatch):
+    """Keep a run in this process from making all its later tests deterministic, which is slow."""
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)

@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,9 @@ import yaml
 
 import keras_vad
 from keras_vad.data import open_dataset
+from keras_vad.errors import VadError
 from keras_vad.export import DETECTOR_FILE
+from tools.train import main as train
 
 
 def weights(run):
@@ -30,13 +31,20 @@ def assert_equal_weights(found, expected):
     assert different == []
 
 
+def refusal(options):
+    """The sentence with which the tool, called in this process, refuses."""
+    with pytest.raises(VadError) as caught:
+        train(options)
+    return str(caught.value)
+
+
 def newest_step(run):
     """Number of the newest complete checkpoint, -1 if there is none."""
     return max((int(path.stem.split("-")[1]) for path in (run / "checkpoints").glob("ckpt-*.index")), default=-1)
 
 
 def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
-    tmp_path, arguments, start_training, run_training_tool, shapes
+    tmp_path, arguments, start_training, run_training_tool, shapes, cache_folder, monkeypatch
 ):
     # Epochs long enough to be killed in: 12 steps, a checkpoint after each.
     options = {"training": {"steps_per_epoch": 12, "checkpoint_every": 1}}
@@ -69,18 +77,18 @@ def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
     check_run_folder(tmp_path / "whole", shapes)
     check_zoo(tmp_path / "zoo" / "adv3dcae_shapes_compact")
 
-    # Resumed with other options, or once more
-    code, _, error = run_training_tool([*common[:-1], "4", "--run-dir", "whole", "--resume"])
-    assert (code, error) == (
-        2,
-        "error: the run in whole has seed 3, but now it is 4; resume with the same options and data, or start a new "
-        "run.\n",
+    # The same again, resumed with another seed, and another speed of learning
+    whole = ["--run-dir", str(tmp_path / "whole")]
+    monkeypatch.setenv("KERAS_VAD_CACHE", str(cache_folder))
+    assert refusal([*common, *whole]) == (
+        f"the run folder {tmp_path}/whole is not empty; use --resume to go on, or --run-dir for another."
     )
-    code, _, error = run_training_tool([*common, "--run-dir", "whole"])
-    assert (code, error) == (
-        2,
-        "error: the run folder whole is not empty; use --resume to go on, or --run-dir for another.\n",
+    assert refusal([*common[:-1], "4", *whole, "--resume"]) == (
+        f"the run in {tmp_path}/whole has seed 3, but now it is 4; resume with the same options and data, or start a "
+        "new run."
     )
+    found = refusal([*common, *whole, "--resume", "--set", "model.noise=null"])
+    assert found.startswith(f"the run in {tmp_path}/whole has model {{")
 
 
 def check_run_folder(run, shapes):
@@ -159,7 +167,54 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
     assert (code, output) == (2, "")
     assert error.startswith("error: adv3dcae has no hyper-parameter colour; it has image_size, ")
     assert error.count("\n") == 1
-    assert list(Path(tmp_path).iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--model", "adv4dcae"], "there is no model 'adv4dcae'; the models are adv3dcae."),
+        (["--dataset", "circles"], "there is no data set 'circles'; choose one of shapes, ucsdped1"),
+        (
+            ["--data-dir", "nowhere"],
+            "the data folder nowhere does not exist; give the folder that holds the data set shapes",
+        ),
+        (["--data-dir", "empty"], "^empty holds no "),
+        (["--recipe", "large"], "there is no recipe 'large'; give a YAML file or one of adv3dcae_shapes_compact"),
+        (["--recipe", "large.yaml"], "the recipe large.yaml cannot be read: No such file or directory"),
+        (["--set", "noise=null"], "--set noise=null is not understood; write --set section.option=value"),
+        (["--set", "model.noise=pink"], "noise is 'pink', but must be one of"),
+        (["--set", "model.window_length=four"], "window_length of adv3dcae is 'four', but must be of type int"),
+        (
+            ["--set", "model.window_length=64"],
+            r"the held-out videos \(Train003\) are shorter than the model's 64 frames",
+        ),
+        (["--set", "data.strides=[0]"], r"data.strides is \[0\], but must be a list of whole numbers of at least 1"),
+        (["--set", "training.speed=3"], "has no option training.speed; section training has epochs, "),
+        (["--epochs", "0"], "training.epochs is 0, but must be at least 1"),
+        (["--batch-size", "0"], "training.batch_size is 0, but must be at least 1"),
+        (["--batch-size", "100"], "the videos hold 51 windows, but a batch has 100"),
+        (["--devices", "0"], "devices is 0, but must be at least 1"),
+        (["--strategy", "none", "--devices", "2"], "strategy none uses one device, but 2 were asked for"),
+        (["--precision", "mixed_float16"], "precision mixed_float16 needs a GPU"),
+        (["--name", "a/b"], "the model name 'a/b' does not serve"),
+        (["--resume"], "there is no run to resume in run: it holds no config.yaml; leave out --resume"),
+        (["--run-dir", "file"], "the run folder file is a file; choose another with --run-dir"),
+        (
+            ["--set", "model.object_crops=foreground", "--set", "model.score=mean"],
+            "cannot be exported: .*; use --no-export",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(
+    tmp_path, arguments, cache_folder, monkeypatch, determinism_off, more, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_VAD_CACHE", str(cache_folder))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert re.search(message, refusal([*arguments("--run-dir", "run"), *more]))
+    assert {entry.name for entry in tmp_path.iterdir()} == {"empty", "file"}
 
 
 def test_help_does_not_load_tensorflow(run_training_tool):
