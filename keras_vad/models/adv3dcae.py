@@ -372,7 +372,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         """Set the level of normal errors that ``excess_error`` is counted from, and calibrate; see the base class."""
         if self.object_detector is None:
             frames = [frames_of(video) for video in held_out]
-            every = max(1, sum(len(video) for video in frames) // _LEVEL_FRAMES)  # type: ignore[arg-type]
+            every = max(1, sum(len(video) for video in frames) // _LEVEL_FRAMES)  # type: ignore[misc, arg-type]
             samples = []
             for video in frames:
                 for chunk in iter_chunks(resize_each(video, self.image_size), self.window):
