@@ -32,7 +32,8 @@ def appearing(path: Path) -> Iterator[Path]:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
         for folder in new_folders:
             with suppress(OSError):
                 folder.rmdir()  # which it cannot be if something appeared in it

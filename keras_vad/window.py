@@ -40,11 +40,11 @@ class Window:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
-        if self.offsets is None:
-            object.__setattr__(self, "offsets", tuple(range(0, self.length * self.step, self.step)))
         for name in ("length", "step", "hop"):
             if getattr(self, name) < 1:
                 raise VadError(f"window {name} is {getattr(self, name)}, but must be at least 1.")
+        if self.offsets is None:
+            object.__setattr__(self, "offsets", tuple(range(0, self.length * self.step, self.step)))
 
     @property
     def span(self) -> int:

@@ -44,6 +44,6 @@ def _find(path: Path, zoo: Path) -> Path:
         for candidate in (place / "detector.keras", *(folder / DETECTOR_FILE for folder in [place, *newest])):
             if candidate.is_file():
                 return candidate
-    known = sorted(entry.parent.name for entry in zoo.glob("*/*/saved_model.pb")) if zoo.is_dir() else []
+    known = sorted(entry.parents[1].name for entry in zoo.glob("*/*/saved_model.pb")) if zoo.is_dir() else []
     there = f"{zoo} holds {', '.join(dict.fromkeys(known))}" if known else f"the zoo folder {zoo} holds no models"
     raise VadError(f"there is no detector {str(path)!r}: it is no .keras file, run or zoo folder, and {there}.")

@@ -225,6 +225,17 @@ def test_help_does_not_load_tensorflow(run_training_tool):
     assert time.monotonic() - begin < 5
 
 
+def test_more_devices_than_windows_in_a_batch(tmp_path, arguments, run_training_tool):
+    more = ["--strategy", "mirrored", "--devices", "3", "--batch-size", "2"]
+    code, _, error = run_training_tool([*arguments(), *more])
+    assert (code, error) == (
+        2,
+        "error: training.batch_size is 2, but there are 3 devices, and each needs a window; use a larger batch or "
+        "fewer devices.\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("option", ["--strategy", "--precision"])
 def test_an_unknown_choice_names_the_choices(run_training_tool, arguments, option):
     code, _, error = run_training_tool([*arguments(), option, "fast"])

@@ -1,0 +1,37 @@
+import pytest
+import tensorflow as tf
+
+from keras_vad.errors import VadError
+from keras_vad.training.strategy import make_strategy
+
+
+@pytest.fixture(autouse=True)
+def tensorflow_runs():
+    """From the first operation on, the CPU cannot be split any more; ``test_train_tool`` splits it in time."""
+    tf.constant(0)
+
+
+@pytest.mark.parametrize(("name", "devices"), [("none", None), ("none", 1), ("auto", None), ("auto", 1)])
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="with GPUs auto takes all of them")
+def test_one_device_needs_no_strategy(name, devices):
+    assert make_strategy(name, devices) is tf.distribute.get_strategy()
+
+
+def test_mirrored_on_one_device():
+    strategy = make_strategy("mirrored", 1)
+    assert isinstance(strategy, tf.distribute.MirroredStrategy)
+    assert strategy.num_replicas_in_sync == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "message"),
+    [
+        ("fast", None, "strategy is 'fast', but must be one of auto, mirrored, none"),
+        ("auto", 0, "devices is 0, but must be at least 1"),
+        ("none", 2, "strategy none uses one device, but 2 were asked for; use --strategy mirrored"),
+        ("mirrored", 999, "cannot be split into 999 devices any more|this machine has \\d+ GPUs; ask for fewer"),
+    ],
+)
+def test_what_cannot_be(name, devices, message):
+    with pytest.raises(VadError, match=message):
+        make_strategy(name, devices)
