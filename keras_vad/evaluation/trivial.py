@@ -1,7 +1,7 @@
 """Trivial baselines: scores that learn nothing, which a method must beat under the same protocol.
 
-On UCSD Ped2 plain frame differences reach an AUROC of 0.90 under ``paper`` and 0.82 under ``deployable``, more than some
-published methods; the optical flow by itself reaches still more, so a method that uses it must be held against it.
+On UCSD Ped2 plain frame differences reach an AUROC of 0.90 under ``paper`` and 0.82 under ``deployable``, more than
+some published methods; the optical flow by itself reaches still more, so what uses it must be held against it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
