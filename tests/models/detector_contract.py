@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.data import open_video
 from keras_vad.errors import VadError
 from keras_vad.export import DETECTOR_FILE, export
 from keras_vad.models.detector import TrainingPhase
@@ -121,7 +122,7 @@ class DetectorContract:
         detector = build()
         detector.adapt([raw_video(20, seed=1)])
         windows = tf.data.Dataset.from_tensors(raw_windows(detector))
-        detector.fit_normality(windows, [raw_video(40, seed=2), raw_video(40, seed=3)], 0.9)
+        detector.fit_normality(windows, [raw_video(40, seed=2), open_video(raw_video(40, seed=3))], 0.9)
         return detector
 
     @pytest.fixture(scope="class")

@@ -12,6 +12,7 @@ from keras_vad.models.detector import TrainingPhase, VideoAnomalyDetector
 from keras_vad.training.callbacks import RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, train
 from keras_vad.window import Window
+from tests.data.media import file_size_limit
 
 STEPS = 4
 
@@ -250,6 +251,18 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     other.third = other.add_weight(name="third", shape=(3,))
     with pytest.raises(VadError, match="does not fit this model or is damaged"):
         run(other, tmp_path)
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_the_checkpoint_before(tmp_path):
+    made = detector()
+    checkpoints = Checkpoints(tmp_path, made)
+    checkpoints.save()
+    made.first.kernel.assign([[3.0]])
+    with file_size_limit(100), pytest.raises(VadError, match=r"a checkpoint cannot be written \(.*\); free some space"):
+        checkpoints.save()
+    again = detector()
+    Checkpoints(tmp_path, again).restore()
+    assert float(again.first.kernel[0, 0]) == 0
 
 
 def test_only_the_newest_two_checkpoints_stay(tmp_path):
