@@ -1,7 +1,8 @@
 """The table of results, ``zoo/results.csv``, and the Markdown tables made from it.
 
 A document holds a table between two markers, ``<!-- results:begin NAME -->`` and ``<!-- results:end NAME -->``, where
-NAME is the key of a data set. Everything between them is replaced.
+NAME is the key of a data set. Everything between them is replaced. ``<!-- results:begin NAME brief -->`` leaves
+out smoothed scores, and the parts of a score other than the mean error, which is what most papers report.
 """
 
 import csv
@@ -22,7 +23,9 @@ _FIGURES = ("auroc_micro", "auroc_macro", "ap", "eer")
 COLUMNS = (*KEY, *_FIGURES, "frames", "data_fingerprint", "parameters", "tf", "keras", "git", "log")
 
 # At the start of a line, so that a document can also speak about them.
-_TABLE = re.compile(r"(^<!-- results:begin (\S+) -->\n).*?(^<!-- results:end \2 -->)", re.DOTALL | re.MULTILINE)
+_TABLE = re.compile(
+    r"(^<!-- results:begin (\S+)( brief)? -->\n).*?(^<!-- results:end \2 -->)", re.DOTALL | re.MULTILINE
+)
 _MARKER = re.compile(r"^<!-- results:(?:begin|end)\b", re.MULTILINE)
 
 
@@ -89,10 +92,10 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
     to_root = os.path.relpath(root, document.resolve().parent)
 
     def table(match: re.Match[str]) -> str:
-        begin, name, end = match.groups()
+        begin, name, brief, end = match.groups()
         if all(row["dataset"] != name for row in rows):
             _check_dataset(name, document)
-        return f"{begin}\n{render_table(rows, name, to_root)}\n{end}"
+        return f"{begin}\n{render_table(rows, name, to_root, brief=bool(brief))}\n{end}"
 
     new, n_tables = _TABLE.subn(table, text)
     markers = len(_MARKER.findall(text))
@@ -106,17 +109,19 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
     return new != text
 
 
-def render_table(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str = ".") -> str:
+def render_table(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str = ".", *, brief: bool = False) -> str:
     """A Markdown table of one data set: mean +- standard deviation over seeds, in percent.
 
     Args:
         rows: Of the table of results.
         dataset: Key of the data set.
         to_root: Path from the document to the repository, for links to logs.
+        brief: Show unsmoothed scores only, and of the parts of a score only the mean error.
     """
     groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:
-        if row["dataset"] == dataset:
+        shown = not brief or (row["smoothing"] == "1" and row["score"] in ("frame_scores", "mean_error"))
+        if row["dataset"] == dataset and shown:
             groups.setdefault(tuple(row[c] for c in ("model", "score", "recipe", "smoothing")), []).append(row)
     if not groups:
         return "No results yet.\n"

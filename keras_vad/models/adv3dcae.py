@@ -376,7 +376,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             samples = []
             for video in frames:
                 for chunk in iter_chunks(resize_each(video, self.image_size), self.window):
-                    maps = self.score_chunk(tf.constant(chunk.frames[None]), maps=True)["maps"][:, ::every]
+                    maps = self._scorer(tf.constant(chunk.frames[None]), maps=True)["maps"][:, ::every]
                     samples.append(self._blurred(maps).numpy()[..., ::2, ::2].ravel())
             self.normal_level.assign(np.quantile(np.concatenate(samples), self.score_quantile))
         super().fit_normality(windows, held_out, alarm_quantile)

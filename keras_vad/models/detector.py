@@ -18,7 +18,6 @@ from keras_vad.window import Window
 
 # ITU-R 601 luma; the weights add up to 1, so a gray frame stored as RGB keeps its values.
 _LUMA = (0.299, 0.587, 0.114)
-_ADAPT_BATCH = 64
 
 Logs = dict[str, tf.Tensor]
 VideoLike = str | Path | Video | Iterable[np.ndarray]

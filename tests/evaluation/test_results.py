@@ -85,6 +85,17 @@ def test_table_by_hand(tmp_path: Path, results: Path) -> None:
     assert not update_tables(document, results) and not update_tables(document, results, check=True)
 
 
+def test_a_brief_table_leaves_out_smoothed_scores_and_parts(tmp_path: Path, results: Path) -> None:
+    update_results(results, [row(score="flow_error"), row(score="mean_error", smoothing=9), row(smoothing=9)])
+    document = tmp_path / "README.md"
+    document.write_text("<!-- results:begin ucsdped2 brief -->\n<!-- results:end ucsdped2 -->")
+    update_tables(document, results)
+    assert document.read_text() == TABLE.replace("ucsdped2 -->\n\n", "ucsdped2 brief -->\n\n", 1)
+    update_results(results, [row(score="mean_error")])
+    update_tables(document, results)
+    assert "| mean_error |" in document.read_text()
+
+
 def test_links_are_relative_to_the_document(tmp_path: Path, results: Path) -> None:
     document = tmp_path / "docs" / "results.md"
     document.parent.mkdir()
