@@ -20,7 +20,8 @@ SHORT = [
     "training.batch_size=2",
     "training.validation_steps=1",
     "model.image_size=32",
-    "model.discriminator_channels=[2,2,2]",
+    "model.channels=[2,2]",
+    "model.discriminator_channels=[2,2]",
 ]
 STARTED: list[subprocess.Popen[str]] = []
 PORT = 0
@@ -42,17 +43,12 @@ def shortened(words: list[str]) -> list[str]:
     words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
     words = [word.replace("8500", str(PORT)) for word in words]
     if words[:2] == ["python", "tools/train.py"]:
-        channels = [2] * 5
-        for number, word in enumerate(words):
-            if word.startswith("model.channels="):
-                channels = [2] * len(word.split(","))
-                words[number] = f"model.channels={channels}"
         if "--recipe" not in words:
-            words += ["--recipe", "compact"]
+            words += ["--recipe", "compact", "--run-dir", "runs/full_size"]  # shapes have no recipe of full size
         for option in ("--epochs", "--batch-size"):
             if option in words:
                 words[words.index(option) + 1] = "2"
-        for setting in [*SHORT, f"model.channels={channels}"]:
+        for setting in SHORT:
             words += ["--set", setting]
     return words
 
