@@ -32,12 +32,8 @@ def one_step(strategy, key, config, initial, batch, freeze):
                 layer.trainable = False
     data = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices(batch).batch(len(batch)))
 
-    @tf.function
-    def run(share):
-        logs = strategy.run(detector.train_step, args=(share,))
-        return {name: strategy.experimental_local_results(value) for name, value in logs.items()}
-
-    logs = run(next(iter(data)))
+    logs = strategy.run(detector.train_step, args=(next(iter(data)),))
+    logs = {name: strategy.experimental_local_results(value) for name, value in logs.items()}
     return detector.get_weights(), {name: [float(value) for value in values] for name, values in logs.items()}
 
 

@@ -85,7 +85,7 @@ def run_training_tool(start_training):
 
     def run(arguments):
         process = start_training(arguments)
-        stdout, stderr = process.communicate(timeout=300)
+        stdout, stderr = process.communicate()
         return process.returncode, stdout, stderr
 
     return run
