@@ -94,16 +94,16 @@ def draw_scored_video(
 
 
 def _highest(values: np.ndarray, count: int) -> list[int]:
-    """Indices of the highest values that lie well apart, in order."""
+    """Indices of the highest peaks that lie well apart, in order."""
     if count < 1:
         raise VadError(f"the number of frames to show is {count}, but must be at least 1.")
     apart = max(1, len(values) // (count + 1))
-    left = values.astype(np.float64)
+    framed = np.pad(values.astype(np.float64), 1, constant_values=-np.inf)
+    peak = (framed[1:-1] >= framed[:-2]) & (framed[1:-1] >= framed[2:])
     chosen: list[int] = []
-    while len(chosen) < count and np.isfinite(left).any():
-        best = int(np.nanargmax(left))
-        chosen.append(best)
-        left[max(0, best - apart + 1) : best + apart] = np.nan
+    for index in sorted(np.flatnonzero(peak).tolist(), key=lambda index: (-values[index], index)):
+        if len(chosen) < count and all(abs(index - other) >= apart for other in chosen):
+            chosen.append(index)
     return sorted(chosen)
 
 
