@@ -35,7 +35,7 @@ results: $(INSTALLED)  ## make the tables of results in the documents from zoo/r
 	@$(BIN)/python tools/results.py
 
 picture: demo  ## make the README's picture from the demo's data and model
-	@$(BIN)/python tools/picture.py Test002 --dataset shapes --data-dir demo/shapes --model demo/run \
+	@$(BIN)/python tools/picture.py Test001 --dataset shapes --data-dir demo/shapes --model demo/run \
 		--output docs/images/scored_video.png --overwrite
 
 clean:  ## delete what can be made again: environment, demo, build files, caches (not runs/ and zoo/)

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with _server(zoo) as address:
         for video in videos:
             _step("score.py", video, "--server", address, "--model", MODEL, "--csv", scores / f"{video.name}.csv")
-    _step("picture.py", videos[1].name, *data, "--model", trained, "--output", picture, "--overwrite")
+    _step("picture.py", videos[0].name, *data, "--model", trained, "--output", picture, "--overwrite")
 
     print(f"\nDone in {time.monotonic() - started:.0f} s. The results:")
     for what, where in (

@@ -1,6 +1,6 @@
 """Draw a scored video: the frames with the highest scores, where the anomaly is in them, and the curve of scores.
 
-Example: python tools/picture.py Test002 --dataset shapes --data-dir demo/shapes --model demo/run --output test002.png
+Example: python tools/picture.py Test001 --dataset shapes --data-dir demo/shapes --model demo/run --output test001.png
 """
 
 import argparse

@@ -30,8 +30,9 @@ def draw_scored_video(
 ) -> list[int]:
     """Draw the frames with the highest scores, anomaly maps laid over them, above the curve of calibrated scores.
 
-    All maps share one colour scale, from the median of the video's maps (clear) to the largest value of the frames that
-    are shown (opaque). A mask of the ground truth is outlined, anomalous frames are shaded below the curve.
+    The frames are gray, so that all colour is the maps'. These share one scale, from the level that 95 % of all places
+    of the video do not reach (clear) to the largest value of the frames that are shown. A mask of the ground truth is
+    outlined, anomalous frames are shaded below the curve.
 
     Args:
         video: The video that was scored.
@@ -70,13 +71,13 @@ def draw_scored_video(
         curve.set_title(title, loc="left", fontsize=11, color=INK)
 
     maps = scores.maps[shown]
-    colours = Normalize(float(np.median(scores.maps)), float(maps.max()), clip=True)
+    colours = Normalize(float(np.quantile(scores.maps, 0.95)), float(maps.max()), clip=True)
     for column, (index, number) in enumerate(zip(shown, numbers, strict=True)):
         axes = figure.add_subplot(grid[0, column])
         score = float(scores.calibrated[index])
         _draw_frame(axes, pictures[number], maps[column], colours)
         if labels is not None and labels.mask is not None and labels.frame[number]:
-            axes.contour(labels.mask(number), levels=[0.5], colors="white", linewidths=1.2, linestyles="dashed")
+            axes.contour(labels.mask(number), levels=[0.5], colors="#00b3d6", linewidths=1.4)
         colour = ALARM if score > ALARM_BOUNDARY else INK
         axes.set_title(f"frame {number}: {score:.2f}", fontsize=10, color=colour)
         for spine in axes.spines.values():
@@ -128,7 +129,7 @@ def _draw_curve(axes: Axes, scores: VideoScores, labels: Labels | None) -> None:
 
 
 def _draw_frame(axes: Axes, frame: np.ndarray, error_map: np.ndarray, colours: Normalize) -> None:
-    axes.imshow(frame)
+    axes.imshow(frame.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
     height, width = frame.shape[:2]
     axes.imshow(
         error_map, cmap=_clear_to_red(), norm=colours, interpolation="bilinear",
