@@ -13,16 +13,20 @@ from keras_vad.scoring.series import finite_scores
 
 
 def _max(scores: np.ndarray) -> np.ndarray:
-    if scores.min() < 0:
-        raise VadError(
-            f'rescaling "max" found a score of {scores.min():.6g}, but divides by the maximum and needs scores of at '
-            'least 0; use "min_max".'
-        )
+    _check_not_negative(scores, "max", "divides by the maximum")
     return (scores - scores.min()) / scores.max()
 
 
 def _min_max(scores: np.ndarray) -> np.ndarray:
     return (scores - scores.min()) / np.ptp(scores)
+
+
+def _inverse_min_max(scores: np.ndarray) -> np.ndarray:
+    _check_not_negative(scores, "inverse_min_max", "takes their inverses")
+    # 1 - min_max(1 / s), written so that it has its limit where s is 0 and keeps the order in floating point.
+    low, high = scores.min(), scores.max()
+    share = np.divide(low, scores, out=np.ones_like(scores), where=scores > 0)
+    return (1 - share) / (1 - low / high)
 
 
 def _robust(scores: np.ndarray) -> np.ndarray:
@@ -34,9 +38,18 @@ def _none(scores: np.ndarray) -> np.ndarray:
     return scores
 
 
+def _check_not_negative(scores: np.ndarray, method: str, because: str) -> None:
+    if scores.min() < 0:
+        raise VadError(
+            f'rescaling "{method}" found a score of {scores.min():.6g}, but {because} and needs scores of at least 0; '
+            'use "min_max".'
+        )
+
+
 RESCALINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "max": _max,
     "min_max": _min_max,
+    "inverse_min_max": _inverse_min_max,
     "robust": _robust,
     "none": _none,
 }
@@ -47,6 +60,8 @@ def rescale(scores: np.ndarray, method: str) -> np.ndarray:
 
     * ``max``: (s - min) / max, Sun et al. 2020, eq. 14.
     * ``min_max``: (s - min) / (max - min), in [0, 1].
+    * ``inverse_min_max``: 1 - min_max(1 / s), in [0, 1]: a regularity 1 / s rescaled by min_max and turned round, Chang
+      et al. 2022, eq. 13 and 14. It spreads the low scores and crowds the high ones.
     * ``robust``: (s - median) / (q99 - q1), Lohani et al. 2023; divided by max - min if q99 = q1.
     * ``none``: s.
 
@@ -60,7 +75,8 @@ def rescale(scores: np.ndarray, method: str) -> np.ndarray:
         float64 (m,).
 
     Raises:
-        VadError: If the method is unknown, a score is not finite, there are none, or ``max`` meets a negative score.
+        VadError: If the method is unknown, a score is not finite, there are none, or ``max`` or
+            ``inverse_min_max`` meets a negative score.
 
     Example:
     >>> rescale(np.array([1, 2, 4]), "max").tolist()

@@ -15,6 +15,8 @@ errors = arrays(np.float64, st.integers(1, 150), elements=st.floats(0, 1e3, allo
     [
         ("max", [0.75, 0, 0.25, 0.5]),  # (s - 1) / 4
         ("min_max", [1, 0, 1 / 3, 2 / 3]),
+        # 1 / s is 1/4, 1, 1/2, 1/3, which min_max makes 0, 1, 1/3, 1/9.
+        ("inverse_min_max", [1, 0, 2 / 3, 8 / 9]),
         ("robust", [1.5 / 2.94, -1.5 / 2.94, -0.5 / 2.94, 0.5 / 2.94]),  # median 2.5, q99 3.97, q1 1.03
         ("none", [4, 1, 2, 3]),
     ],
@@ -29,7 +31,11 @@ def test_robust_falls_back_to_the_range() -> None:
     assert rescale(scores, "robust").max() == 1
 
 
-@pytest.mark.parametrize("method", ["max", "min_max", "robust"])
+def test_the_inverse_of_zero_is_the_most_regular_by_far() -> None:
+    assert rescale(np.array([0, 1e-3, 0, 5]), "inverse_min_max").tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("method", ["max", "min_max", "inverse_min_max", "robust"])
 @pytest.mark.parametrize("value", [0.0, 7.0, -1.0])
 def test_constant_scores_become_zero(method: str, value: float) -> None:
     assert rescale(np.full(5, value), method).tolist() == [0] * 5
@@ -45,16 +51,17 @@ def test_keeps_the_order_of_a_video(scores: np.ndarray, method: str) -> None:
 def test_does_not_depend_on_the_unit(scores: np.ndarray, factor: float) -> None:
     if np.ptp(scores) < 1e-6 * scores.max():
         return
-    for method in ("max", "min_max"):
+    for method in ("max", "min_max", "inverse_min_max"):
         np.testing.assert_allclose(rescale(scores * factor, method), rescale(scores, method), atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("scores", "method", "message"),
     [
-        ([1, 2], "median", 'rescaling "median" is unknown; choose one of max, min_max, robust, none'),
+        ([1, 2], "median", 'rescaling "median" is unknown; choose one of max, min_max, inverse_min_max, robust, none'),
         ([1, np.nan, np.inf], "max", "2 of 3 scores are NaN or infinite"),
         ([], "max", "rescaling got no scores"),
+        ([-1, 2], "inverse_min_max", 'found a score of -1, .* use "min_max"'),
         ([-1, 2], "max", 'found a score of -1, .* use "min_max"'),
     ],
 )
