@@ -18,7 +18,8 @@ class Window:
         channels: Channels of the model input after preprocessing: 1 (gray) or 3 (RGB).
         step: Frames of the video between two input frames when scoring.
         offsets: Offsets of the scored frames; every input frame if ``None``.
-        target: Offset of the frame that a prediction method predicts, or ``None`` for a reconstruction method.
+        targets: Offsets of further frames that follow the T input frames, such as the frame that a prediction method
+            predicts.
         hop: Frames between the starts of consecutive windows when scoring. A frame that lies in several windows gets
             the mean of its scores.
 
@@ -35,7 +36,7 @@ class Window:
     channels: int = 1
     step: int = 1
     offsets: tuple[int, ...] | None = None
-    target: int | None = None
+    targets: tuple[int, ...] = ()
     hop: int = 1
 
     def __post_init__(self) -> None:
@@ -45,11 +46,18 @@ class Window:
                 raise VadError(f"window {name} is {getattr(self, name)}, but must be at least 1.")
         if self.offsets is None:
             object.__setattr__(self, "offsets", tuple(range(0, self.length * self.step, self.step)))
+        if min(self.targets, default=0) < 0:
+            raise VadError(f"window targets are {self.targets}, but an offset must be at least 0.")
 
     @property
     def span(self) -> int:
         """Frames of the video from the first input frame to the last frame needed (input, scored or target)."""
-        return 1 + max((self.length - 1) * self.step, max(self.scored), self.target or 0)
+        return 1 + max(*self.frames, *self.scored)
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Offsets of all frames of a window, in its order: the T input frames, then the targets."""
+        return (*range(0, self.length * self.step, self.step), *self.targets)
 
     @property
     def scored(self) -> tuple[int, ...]:

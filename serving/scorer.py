@@ -70,7 +70,7 @@ class ServedDetector:
                 step=numbers["step"],
                 offsets=offsets,
                 # A target that is no scored frame shows in nothing but the span.
-                target=span - 1 if span - 1 > last_needed else None,
+                targets=(span - 1,) if span - 1 > last_needed else (),
                 hop=numbers["hop"],
             )
         return self._window

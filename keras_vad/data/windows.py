@@ -55,8 +55,8 @@ def window_dataset(
     The order is a permutation drawn from ``(seed, epoch)`` alone, so an epoch can be repeated, resumed in the middle
     without reading what is skipped, and split among workers that do not speak to each other.
 
-    A window holds ``window.length`` frames, ``window.step`` times the stride apart, and after them the target frame if
-    the window has one. Strides above 1 show the same scene faster (an augmentation of Hasan et al., CVPR 2016).
+    A window holds the frames ``window.frames``, their offsets times the stride. Strides above 1 show the same scene
+    faster (an augmentation of Hasan et al., CVPR 2016).
 
     Args:
         videos: Cached videos of one size.
@@ -73,8 +73,8 @@ def window_dataset(
         shard: (i, n) gives the i-th of n equal parts of every batch.
 
     Returns:
-        ``tf.data.Dataset`` of uint8 (B, T, H, W, 3): B is ``batch_size / n``, T is ``window.length``, one more with a
-        target frame. It is deterministic and prefetches.
+        ``tf.data.Dataset`` of uint8 (B, T, H, W, 3): B is ``batch_size / n``, T is the number of ``window.frames``. It
+        is deterministic and prefetches.
 
     Raises:
         VadError: If a video is shorter than a window, sizes differ, or the windows do not fill one batch.
@@ -91,8 +91,7 @@ def window_dataset(
     order = np.random.default_rng([seed, epoch]).permutation(len(index)) if shuffle else np.arange(len(index))
 
     share = batch_size // parts
-    frames = window.length + (window.target is not None)
-    shape = (frames, *videos[0].size, 3)
+    shape = (len(window.frames), *videos[0].size, 3)
 
     def gather(step: np.ndarray) -> np.ndarray:
         first = int(step) * batch_size + part * share
@@ -101,8 +100,8 @@ def window_dataset(
         for out, number in zip(batch, numbers, strict=True):
             video, start, stride = index.locate(int(number))
             video.read_into(out[: window.length], start, window.step * stride)
-            if window.target is not None:
-                video.read_into(out[window.length :], start + window.target * stride)
+            for position, target in enumerate(window.targets, start=window.length):
+                video.read_into(out[position : position + 1], start + target * stride)
         return batch
 
     def load(step: tf.Tensor) -> tf.Tensor:
@@ -147,7 +146,7 @@ def _index_windows(videos: Sequence[CachedFrames], window: Window, strides: Sequ
     for name, value in (("hop", hop), ("stride", min(strides, default=0))):
         if value < 1:
             raise VadError(f"the smallest {name} of the windows is {value}, but must be at least 1.")
-    reach = max((window.length - 1) * window.step, window.target or 0)
+    reach = max(window.frames)
     runs: list[tuple[CachedFrames, int]] = []
     counts: list[int] = []
     for video in videos:

@@ -5,22 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
-from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.flow import optical_flow
-from keras_vad.layers.frames import resize_each
 from keras_vad.layers.noise import NOISES, corrupt
 from keras_vad.layers.objects import ObjectDetector, crop_objects, detect_objects, get_detector
 from keras_vad.layers.unpooling import MaxPoolWithArgmax, MaxUnpool
-from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector, VideoLike, frames_of
-from keras_vad.scoring.chunks import iter_chunks
+from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
+from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
-
-_LEVEL_FRAMES = 2000  # held-out frames, evenly spread, that the level of normal errors is taken from
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
@@ -57,7 +52,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             (table VI).
         noise_stddev: Deviation of the Gaussian noise on inputs in [0, 1]. The paper's value is 0.005.
         convolution: ``"3d"``, or ``"2d"`` with the frames as channels (table V, "w/o 3D convolution").
-        pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2 (table V, "w/o 3D pooling").
+        max_pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2 (table V, "w/o 3D pooling").
         record_locations: Whether un-pooling uses the recorded positions; else the first of each box (table V).
         input_scale: Factor on the background-subtracted input. The paper's value is 1. With a factor near one over the
             input's deviation (20 on UCSD) the tanh layers learn much faster, which short schedules need.
@@ -70,11 +65,10 @@ class Adv3DCAE(VideoAnomalyDetector):
             and a frame's score is the largest error of its objects (table VIII).
         crop_size: (height, width) of a crop. The paper (after Ionescu et al. 2019) uses 64.
         max_objects: Objects looked at in a frame.
-        score: How the squared errors of a frame become its score: ``"mean"`` (eq. 13) or ``"excess"`` (ours): the map
-            is blurred, and what exceeds the level that normal places rarely reach is averaged. A small object drowns in
-            the mean of a large frame; here the normal rest of the frame counts nothing.
-        score_sigma: Deviation of that blur, as a share of the frame's height.
-        score_quantile: That level is this quantile of the blurred errors of held-out normal frames.
+        pooling: How the squared errors of a frame become its score: ``"mean"`` (eq. 13), ``"excess"`` or ``"max"``
+            (ours, see ``keras_vad.models.detector.Pooling``).
+        pooling_sigma: Deviation of the blur of the last two, as a share of the frame's height.
+        pooling_quantile: The quantile of normal errors that ``"excess"`` counts from.
         learning_rate: Of the auto-encoder's RMSprop. The paper's value is 2e-4.
         discriminator_learning_rate: Of the discriminator's RMSprop; ``None`` is the same (the paper). Faster schedules
             need a slower discriminator: one that always wins teaches the auto-encoder nothing.
@@ -103,7 +97,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         noise: str | None = "gaussian",
         noise_stddev: float = 0.005,
         convolution: str = "3d",
-        pooling: str = "3d",
+        max_pooling: str = "3d",
         record_locations: bool = True,
         input_scale: float = 1.0,
         optical_flow: bool = False,
@@ -112,34 +106,26 @@ class Adv3DCAE(VideoAnomalyDetector):
         object_crops: str | ObjectDetector | None = None,
         crop_size: int | Sequence[int] = 64,
         max_objects: int = 16,
-        score: str = "mean",
-        score_sigma: float = 0.03,
-        score_quantile: float = 0.99,
+        pooling: str = "mean",
+        pooling_sigma: float = 0.03,
+        pooling_quantile: float = 0.99,
         learning_rate: float = 2e-4,
         discriminator_learning_rate: float | None = None,
         name: str | None = None,
     ) -> None:
-        _check_choice("noise", noise, (*NOISES, None))
-        _check_choice("convolution", convolution, ("3d", "2d"))
-        _check_choice("pooling", pooling, ("3d", "2d"))
-        _check_choice("score", score, ("mean", "excess"))
-        _check_channels("channels", channels, 2)
-        _check_channels("discriminator_channels", discriminator_channels, 1)
-        least = {"adversarial_weight": adversarial_weight, "noise_stddev": noise_stddev, "flow_weight": flow_weight}
-        for option, value in least.items():
-            if value < 0:
-                raise VadError(f"{option} is {value}, but must be at least 0.")
-        above = {"input_scale": input_scale, "flow_scale": flow_scale, "score_sigma": score_sigma}
-        above |= {"learning_rate": learning_rate, "max_objects": max_objects}
-        for option, value in above.items():
-            if value <= 0:
-                raise VadError(f"{option} is {value}, but must be above 0.")
-        if not 0 < score_quantile < 1:
-            raise VadError(f"score_quantile is {score_quantile}, but must lie between 0 and 1, for example 0.99.")
+        check_choice("noise", noise, (*NOISES, None))
+        check_choice("convolution", convolution, ("3d", "2d"))
+        check_choice("max_pooling", max_pooling, ("3d", "2d"))
+        check_channels("channels", channels, 2)
+        check_channels("discriminator_channels", discriminator_channels, 1)
+        check_at_least(0, adversarial_weight=adversarial_weight, noise_stddev=noise_stddev, flow_weight=flow_weight)
+        check_above(
+            0, input_scale=input_scale, flow_scale=flow_scale, learning_rate=learning_rate, max_objects=max_objects
+        )
         if object_crops is not None and optical_flow:
             raise VadError("object_crops and optical_flow exclude each other: the paper has no such variant; drop one.")
-        if object_crops is not None and score != "mean":
-            raise VadError("with object_crops the score is the largest mean error of an object; leave score at mean.")
+        if object_crops is not None and pooling != "mean":
+            raise VadError("with object_crops the score is the largest mean error of an object; leave pooling at mean.")
         if object_crops is not None:
             window_length = 7  # frames t-3 to t+3, section IV-E.4
         hop = window_stride
@@ -153,6 +139,7 @@ class Adv3DCAE(VideoAnomalyDetector):
                 offsets=(3,) if object_crops is not None else None,
             ),
             subtract_background=True,
+            pooling=Pooling(pooling, pooling_sigma, pooling_quantile),
             name=name,
         )
 
@@ -160,7 +147,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         def stream(what: str, size: tuple[int, int], image_channels: int) -> tuple[keras.Model, keras.Model | None]:
             input_shape = (window_length, *size, image_channels)
             autoencoder = build_autoencoder(
-                input_shape, channels, convolution, pooling, record_locations, name=f"{what}_autoencoder"
+                input_shape, channels, convolution, max_pooling, record_locations, name=f"{what}_autoencoder"
             )
             discriminator = None
             if adversarial_weight > 0:
@@ -178,8 +165,6 @@ class Adv3DCAE(VideoAnomalyDetector):
             self.flow_autoencoder, self.flow_discriminator = stream("flow", self._flow_size(), 3)
         self.object_detector = None if object_crops is None else get_detector(object_crops)
 
-        self.normal_level = self.add_weight(name="normal_level", shape=(), initializer="zeros", trainable=False)
-
         # === Config ===
         self.image_size = as_size(image_size)
         self.window_length = window_length
@@ -190,7 +175,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.noise = noise
         self.noise_stddev = noise_stddev
         self.convolution = convolution
-        self.pooling = pooling
+        self.max_pooling = max_pooling
         self.record_locations = record_locations
         self.input_scale = input_scale
         self.optical_flow = optical_flow
@@ -199,16 +184,13 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.object_crops = object_crops
         self.crop_size = as_size(crop_size, "crop_size")
         self.max_objects = max_objects
-        self.score = score
-        self.score_sigma = score_sigma
-        self.score_quantile = score_quantile
         self.learning_rate = learning_rate
         self.discriminator_learning_rate = discriminator_learning_rate
 
         if object_crops is not None:
             self.not_exportable_because = "its object detector runs outside the TensorFlow graph"
         else:
-            self.parts = ("excess_error",) if score == "mean" else ("mean_error",)
+            self.parts = ("mean_error", "excess_error", "max_error")
             self.parts += ("appearance_error", "flow_error") if optical_flow else ()
 
     # === Losses and training ===
@@ -341,10 +323,9 @@ class Adv3DCAE(VideoAnomalyDetector):
 
         Returns:
             ``maps`` (batch, T, H, W), squared error of each pixel (appearance plus ``flow_weight`` times flow);
-            ``mean_error``, its mean (eq. 13), and ``excess_error``, its mean excess, both (batch, T); ``frame_scores``
-            one of them, by ``score``; with optical flow the mean ``appearance_error`` and ``flow_error``. With object
-            crops one frame, t, is scored: ``frame_scores`` (batch, 1), and the map holds each object's error over its
-            box.
+            ``mean_error``, its mean (eq. 13), and the other scores of ``pooled``, (batch, T); with optical flow the
+            mean ``appearance_error`` and ``flow_error``. With object crops one frame, t, is scored: ``frame_scores``
+            (batch, 1), and the map holds each object's error over its box.
         """
         if self.object_detector is not None:
             return self._object_anomaly(windows)
@@ -357,29 +338,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             }
             flow = tf.image.resize(tf.reshape(flow, [-1, *self._flow_size(), 1]), self.image_size)
             maps += self.flow_weight * tf.reshape(flow, tf.shape(appearance))
-        excess = tf.nn.relu(self._blurred(maps) - tf.convert_to_tensor(self.normal_level))
-        parts |= {"mean_error": tf.reduce_mean(maps, axis=(2, 3)), "excess_error": tf.reduce_mean(excess, axis=(2, 3))}
-        return {"maps": maps, "frame_scores": parts[f"{self.score}_error"], **parts}
-
-    def _blurred(self, maps: tf.Tensor) -> tf.Tensor:
-        height, width = self.image_size
-        flat = tf.reshape(maps, [-1, height, width])
-        return tf.reshape(gaussian_blur(flat, self.score_sigma * height), tf.shape(maps))
-
-    def fit_normality(
-        self, windows: tf.data.Dataset, held_out: Sequence[VideoLike], alarm_quantile: float = 0.99
-    ) -> None:
-        """Set the level of normal errors that ``excess_error`` is counted from, and calibrate; see the base class."""
-        if self.object_detector is None:
-            frames = [frames_of(video) for video in held_out]
-            every = max(1, sum(len(video) for video in frames) // _LEVEL_FRAMES)  # type: ignore[misc, arg-type]
-            samples = []
-            for video in frames:
-                for chunk in iter_chunks(resize_each(video, self.image_size), self.window):
-                    maps = self._scorer(tf.constant(chunk.frames[None]), maps=True)["maps"][:, ::every]
-                    samples.append(self._blurred(maps).numpy()[..., ::2, ::2].ravel())
-            self.normal_level.assign(np.quantile(np.concatenate(samples), self.score_quantile))
-        super().fit_normality(windows, held_out, alarm_quantile)
+        return {"maps": maps, **self.pooled(maps), **parts}
 
     def _error_maps(self, stream: "_Stream") -> tf.Tensor:
         inputs = stream.inputs * stream.scale
@@ -420,7 +379,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             "noise": self.noise,
             "noise_stddev": self.noise_stddev,
             "convolution": self.convolution,
-            "pooling": self.pooling,
+            "max_pooling": self.max_pooling,
             "record_locations": self.record_locations,
             "input_scale": self.input_scale,
             "optical_flow": self.optical_flow,
@@ -429,9 +388,9 @@ class Adv3DCAE(VideoAnomalyDetector):
             "object_crops": self.object_crops,
             "crop_size": self.crop_size,
             "max_objects": self.max_objects,
-            "score": self.score,
-            "score_sigma": self.score_sigma,
-            "score_quantile": self.score_quantile,
+            "pooling": self.pooling.kind,
+            "pooling_sigma": self.pooling.sigma,
+            "pooling_quantile": self.pooling.quantile,
             "learning_rate": self.learning_rate,
             "discriminator_learning_rate": self.discriminator_learning_rate,
             "name": self.name,
@@ -461,7 +420,7 @@ def build_autoencoder(
     input_shape: tuple[int, int, int, int],
     channels: Sequence[int],
     convolution: str = "3d",
-    pooling: str = "3d",
+    max_pooling: str = "3d",
     record_locations: bool = True,
     name: str | None = None,
 ) -> keras.Model:
@@ -475,7 +434,7 @@ def build_autoencoder(
         input_shape: (T, height, width, image channels).
         channels: Channels of the encoder's convolutions.
         convolution: ``"3d"``, or ``"2d"`` with the frames as channels.
-        pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2.
+        max_pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2.
         record_locations: Whether un-pooling uses the positions of the maxima.
         name: Name of the model.
 
@@ -488,7 +447,7 @@ def build_autoencoder(
     deconvolve = layers.Conv2DTranspose if flat else layers.Conv3DTranspose
     first_kernel: tuple[int, ...] = (2, 2) if flat else (1, 2, 2)
     boxes: list[tuple[int, ...]] = [(2, 2) if flat else (1, 2, 2)]
-    boxes += [(2, 2) if flat else (1, 2, 2) if pooling == "2d" else (2, 2, 2)] * (len(channels) - 2)
+    boxes += [(2, 2) if flat else (1, 2, 2) if max_pooling == "2d" else (2, 2, 2)] * (len(channels) - 2)
 
     def activated(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:
         return layers.Activation("tanh", name=f"{layer}_tanh")(layers.BatchNormalization(name=f"{layer}_norm")(x))
@@ -554,14 +513,3 @@ def build_discriminator(
     x = layers.Flatten()(x)
     x = layers.LeakyReLU(0.2)(layers.Dense(channels[-1])(x))
     return keras.Model(inputs, layers.Dense(1, dtype="float32", name="logit")(x), name=name)
-
-
-def _check_channels(name: str, channels: Sequence[int], least: int) -> None:
-    if len(channels) < least or min(channels) < 1:
-        wanted = "one number" if least == 1 else "two numbers"
-        raise VadError(f"{name} is {tuple(channels)}, but must hold at least {wanted} above 0, one a convolution.")
-
-
-def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        raise VadError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, allowed))}.")

@@ -11,13 +11,18 @@ import tensorflow as tf
 
 from keras_vad.data.video import Video, open_video
 from keras_vad.errors import VadError
+from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.frames import resize_each, resize_frames
+from keras_vad.models.checks import check_above, check_choice
 from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
+from keras_vad.scoring.chunks import iter_chunks
 from keras_vad.scoring.series import VideoScores, score_in_chunks
 from keras_vad.window import Window
 
 # ITU-R 601 luma; the weights add up to 1, so a gray frame stored as RGB keeps its values.
 _LUMA = (0.299, 0.587, 0.114)
+
+_LEVEL_FRAMES = 2000  # held-out frames, evenly spread, that the level of normal errors is taken from
 
 Logs = dict[str, tf.Tensor]
 VideoLike = str | Path | Video | Iterable[np.ndarray]
@@ -45,6 +50,32 @@ class TrainingPhase:
     on_start: Callable[["VideoAnomalyDetector", tf.data.Dataset], None] | None = None
 
 
+@dataclass(frozen=True)
+class Pooling:
+    """How a map of errors becomes the score of a frame.
+
+    Args:
+        kind: ``"mean"`` over the map (what papers do); ``"excess"`` (ours): the map is blurred, and what exceeds the
+            level that normal places rarely reach is averaged: a small object drowns in the mean of a large frame, here
+            the normal rest of the frame counts nothing; or ``"max"``: the maximum of the blurred map.
+        sigma: Deviation of the blur, as a share of the map's height.
+        quantile: The level is this quantile of the blurred errors of held-out normal frames.
+    """
+
+    kind: str = "mean"
+    sigma: float = 0.03
+    quantile: float = 0.99
+
+    def __post_init__(self) -> None:
+        check_choice("pooling", self.kind, ("mean", "excess", "max"))
+        check_above(0, pooling_sigma=self.sigma)
+        if not 0 < self.quantile < 1:
+            raise VadError(f"pooling_quantile is {self.quantile}, but must lie between 0 and 1, for example 0.99.")
+
+
+_MEAN = Pooling()
+
+
 class VideoAnomalyDetector(keras.Model):
     """A Keras model that learns what is normal in a video and scores every frame by how far it is from that.
 
@@ -55,9 +86,11 @@ class VideoAnomalyDetector(keras.Model):
         window: The frames of one model input and those it scores.
         subtract_background: Whether ``preprocess`` subtracts the mean training frame, a stored weight of shape
             (H, W, C) in the units of the input, set by ``adapt``.
+        pooling: How a map of errors becomes a frame's score, for methods that use ``pooled``.
 
     Attributes:
         window: See above.
+        pooling: See above.
         parts: Names of the further frame scores that ``anomaly`` returns, for ablations and reports.
         paper_rescaling: The per-video rescaling of the paper, a key of ``keras_vad.scoring.rescale``.
         seed: Seed of the noise drawn in ``train_step``. The noise depends on it, the step and the replica only, so a
@@ -69,9 +102,17 @@ class VideoAnomalyDetector(keras.Model):
     paper_rescaling = "min_max"
     not_exportable_because: str | None = None
 
-    def __init__(self, window: Window, *, subtract_background: bool = False, name: str | None = None) -> None:
+    def __init__(
+        self,
+        window: Window,
+        *,
+        subtract_background: bool = False,
+        pooling: Pooling = _MEAN,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name)
         self.window = window
+        self.pooling = pooling
         self.seed = 0
         height, width = window.size
         self.background = None
@@ -79,6 +120,7 @@ class VideoAnomalyDetector(keras.Model):
             self.background = self.add_weight(
                 name="background", shape=(height, width, window.channels), trainable=False, dtype="float32"
             )
+        self.normal_level = self.add_weight(name="normal_level", shape=(), initializer="zeros", trainable=False)
         knots, levels = calibration_knots(np.linspace(0.0, 1.0, 256, dtype="float32"), alarm_quantile=0.99)
         self.calibration_raw = self._constant("calibration_raw", knots)
         self.calibration_level = self._constant("calibration_level", levels)
@@ -94,6 +136,11 @@ class VideoAnomalyDetector(keras.Model):
 
     def get_compile_config(self) -> None:
         """Optimizers are not saved with a model; checkpoints of a run hold them."""
+
+    @property
+    def training_window(self) -> Window:
+        """The frames of a training window; longer than ``window`` if a method resamples time while it trains."""
+        return self.window
 
     # --- Frames in ---------------------------------------------------------------------------------------------------
 
@@ -194,13 +241,37 @@ class VideoAnomalyDetector(keras.Model):
         """How abnormal each scored frame of each window is.
 
         Args:
-            windows: float32, (batch, T, H, W, channels), from ``preprocess``.
+            windows: float32, (batch, T, H, W, channels), from ``preprocess``; T counts the targets, too.
 
         Returns:
             ``frame_scores`` float32 (batch, scored frames), higher is more abnormal; ``maps`` float32
             (batch, scored frames, h, w); and one (batch, scored frames) for every name in ``parts``.
         """
         raise NotImplementedError
+
+    def pooled(self, maps: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores of frames from their maps of errors, in every way of ``Pooling``.
+
+        Args:
+            maps: float32, (batch, scored frames, h, w), at least 0.
+
+        Returns:
+            ``mean_error``, ``excess_error`` and ``max_error``, float32 (batch, scored frames), and ``frame_scores``:
+            the one that ``pooling`` chose.
+        """
+        blurred = self._blurred(maps)
+        excess = tf.nn.relu(blurred - tf.convert_to_tensor(self.normal_level))
+        scores = {
+            "mean_error": tf.reduce_mean(maps, axis=(2, 3)),
+            "excess_error": tf.reduce_mean(excess, axis=(2, 3)),
+            "max_error": tf.reduce_max(blurred, axis=(2, 3)),
+        }
+        return {"frame_scores": scores[f"{self.pooling.kind}_error"], **scores}
+
+    def _blurred(self, maps: tf.Tensor) -> tf.Tensor:
+        height, width = maps.shape[2:]
+        flat = tf.reshape(maps, [-1, height, width])
+        return tf.reshape(gaussian_blur(flat, self.pooling.sigma * height), tf.shape(maps))
 
     def call(self, windows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Frame scores of preprocessed windows; see ``anomaly``."""
@@ -211,18 +282,32 @@ class VideoAnomalyDetector(keras.Model):
     ) -> None:
         """Learn from normal data, after training, what the score needs, and calibrate.
 
-        The calibration maps the raw scores of held-out normal frames to [0, 1], 0.5 at ``alarm_quantile``.
+        Sets the level of normal errors that ``excess_error`` counts from, for methods that have this part. The
+        calibration maps the raw scores of held-out normal frames to [0, 1], 0.5 at ``alarm_quantile``.
         Methods whose score needs more (k-means, a Gaussian mixture) extend this.
 
         Args:
-            windows: Training windows, uint8 (batch, T, H, W, 3).
+            windows: Training windows (``training_window``), uint8 (batch, T, H, W, 3).
             held_out: Normal videos that training has not seen; anything ``score_video`` takes.
             alarm_quantile: Share of held-out normal frames below the alarm boundary, in (0, 1).
         """
+        if "excess_error" in self.parts:
+            self.normal_level.assign(self._level_of(held_out, self.pooling.quantile))
         raw = np.concatenate([self.score_video(video).raw for video in held_out])
         knots, levels = calibration_knots(raw, alarm_quantile)
         self.calibration_raw.assign(knots)
         self.calibration_level.assign(levels)
+
+    def _level_of(self, videos: Sequence[VideoLike], quantile: float) -> float:
+        """Quantile of the blurred maps of normal videos."""
+        frames = [frames_of(video) for video in videos]
+        every = max(1, sum(len(video) for video in frames) // _LEVEL_FRAMES)  # type: ignore[misc, arg-type]
+        samples = []
+        for video in frames:
+            for chunk in iter_chunks(resize_each(video, self.window.size), self.window):
+                maps = self._scorer(tf.constant(chunk.frames[None]), maps=True)["maps"][:, ::every]
+                samples.append(self._blurred(maps).numpy()[..., ::2, ::2].ravel())
+        return float(np.quantile(np.concatenate(samples), quantile))
 
     def score_chunk(self, frames: tf.Tensor, maps: bool = False) -> dict[str, tf.Tensor]:
         """Score every frame of a chunk of video that its windows reach; the body of the exported signatures.
@@ -253,7 +338,7 @@ class VideoAnomalyDetector(keras.Model):
         starts = tf.concat([regular, tf.fill([has_tail], tail)], axis=0)
 
         names = ["frame_scores", *self.parts, *(["maps"] if maps else [])]
-        steps = tf.range(window.length) * window.step
+        steps = tf.constant(window.frames)
 
         def one_window(start: tf.Tensor) -> dict[str, tf.Tensor]:
             output = self.anomaly(tf.gather(inputs, start + steps, axis=1))

@@ -193,6 +193,7 @@ def train(
         list(callbacks), model=detector, epochs=schedule.epochs, steps=steps_per_epoch
     )
     current: TrainingPhase | None = None
+    graphs: dict[tuple[str, ...], tuple[Callable[..., Any], ...]] = {}
     optimizers = detector.optimizers()
     compiled_rates = [_learning_rate(optimizer) for optimizer in optimizers]
     if checkpoints:
@@ -205,9 +206,11 @@ def train(
             detector.set_phase(phase)
             if phase.on_start and epoch_in_phase == 0 and position.step == 0:
                 phase.on_start(detector, batches(position.epoch, 0))
-            # What is trainable is part of the graph, so every phase has its own.
-            train_step = _distributed(strategy, detector.train_step)
-            test_step = _distributed(strategy, detector.test_step)
+            # What is trainable is part of the graph; phases that take turns share two graphs.
+            if phase.trainable not in graphs:
+                steps_of_phase = detector.train_step, detector.test_step
+                graphs[phase.trainable] = tuple(_distributed(strategy, step) for step in steps_of_phase)
+            train_step, test_step = graphs[phase.trainable]
             rates = compiled_rates if phase.learning_rate is None else [phase.learning_rate] * len(optimizers)
             current = phase
         factor = schedule.rate_factor(phase, epoch_in_phase)

@@ -129,7 +129,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
     schedule = Schedule.of(detector.phases(), recipe.training.epochs, recipe.training.schedule)
-    data = _prepare_data(options, dataset, detector.window, cache or FrameCache())
+    data = _prepare_data(options, dataset, detector, cache or FrameCache())
 
     # The run folder appears only now, when all that the user chose fits.
     if not options.resume:
@@ -160,16 +160,19 @@ class _Data:
     validation: tf.data.Dataset | tuple[()]
 
 
-def _prepare_data(options: RunOptions, dataset: VideoDataset, window: Window, cache: FrameCache) -> _Data:
-    recipe = options.recipe
+def _prepare_data(
+    options: RunOptions, dataset: VideoDataset, detector: VideoAnomalyDetector, cache: FrameCache
+) -> _Data:
+    recipe, window = options.recipe, detector.training_window
+    span = max(window.span, detector.window.span)
     train_videos, held_out_videos = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
     train_frames = [cache.get(video, window.size) for video in train_videos]
     held_out = [cache.get(video, window.size) for video in held_out_videos]
-    long_enough = [video for video in held_out if len(video) >= window.span]
+    long_enough = [video for video in held_out if len(video) >= span]
     if not long_enough:
         names = ", ".join(video.name for video in held_out)
         raise VadError(
-            f"the held-out videos ({names}) are shorter than the model's {window.span} frames; hold out more with "
+            f"the held-out videos ({names}) are shorter than the model's {span} frames; hold out more with "
             "--set data.validation_share=0.3, or give longer videos."
         )
     windows: dict[str, Any] = {
@@ -189,7 +192,7 @@ def _train_and_export(
     schedule: Schedule,
     data: _Data,
 ) -> Path | None:
-    recipe, window = options.recipe, detector.window
+    recipe, window = options.recipe, detector.training_window
     logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
     if data.steps < (recipe.training.steps_per_epoch or 0):
         logger.info("an epoch has %d steps: there are no more windows", data.steps)

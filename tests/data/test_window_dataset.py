@@ -37,8 +37,8 @@ def test_by_hand(videos_of):
     assert batches == [[(0, 2, 4), (1, 3, 5)], [(50, 52, 54), (51, 53, 55)], [(52, 54, 56)]]
 
 
-def test_the_target_comes_last(videos_of):
-    window = Window(length=2, size=SIZE, target=4, offsets=(4,))
+def test_targets_come_last(videos_of):
+    window = Window(length=2, size=SIZE, targets=(4,), offsets=(4,))
     batches = read(window_dataset(videos_of([6]), window, batch_size=1, shuffle=False))
     assert batches == [[(0, 1, 4)], [(1, 2, 5)]]
 
@@ -55,7 +55,7 @@ cases = st.fixed_dictionaries(
         "lengths": st.lists(st.integers(9, 30), min_size=1, max_size=4),
         "length": st.integers(1, 4),
         "step": st.integers(1, 2),
-        "target": st.none() | st.integers(0, 8),
+        "targets": st.lists(st.integers(0, 8), max_size=2).map(tuple),
         "strides": st.sets(st.integers(1, 3), min_size=1).map(lambda s: tuple(sorted(s | {1}))),
         "hop": st.integers(1, 4),
         "batch_size": st.sampled_from([2, 4]),
@@ -68,10 +68,10 @@ cases = st.fixed_dictionaries(
 @settings(max_examples=15, deadline=None)
 @given(case=cases)
 def test_an_epoch_holds_every_window_once(videos_of, case):
-    lengths, length, step, target = (case.pop(name) for name in ("lengths", "length", "step", "target"))
+    lengths, length, step, targets = (case.pop(name) for name in ("lengths", "length", "step", "targets"))
     batch_size, seed, epoch = case["batch_size"], case.pop("seed"), case.pop("epoch")
-    window = Window(length=length, size=SIZE, step=step, target=target)
-    offsets = [i * step for i in range(length)] + ([] if target is None else [target])
+    window = Window(length=length, size=SIZE, step=step, targets=targets)
+    offsets = [*(i * step for i in range(length)), *targets]
     expected = [
         tuple(50 * v + start + stride * offset for offset in offsets)
         for v, n in enumerate(lengths)

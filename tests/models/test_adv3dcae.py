@@ -18,7 +18,7 @@ TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4, 4, 4),
 # Rows of the paper's tables; in the order of the constructor's arguments.
 ABLATIONS = {
     "table V, without 3D convolution": {"convolution": "2d"},
-    "table V, without 3D pooling": {"pooling": "2d"},
+    "table V, without 3D pooling": {"max_pooling": "2d"},
     "table V, without GAN": {"adversarial_weight": 0},
     "table V, without recording locations": {"record_locations": False},
     "table V, without 3D convolution or locations": {"convolution": "2d", "record_locations": False},
@@ -32,7 +32,7 @@ ABLATIONS = {
     "table IX, appearance and flow": {"optical_flow": True},
     "table IX, without 3D convolution": {"optical_flow": True, "convolution": "2d"},
     "table IX, without GAN": {"optical_flow": True, "adversarial_weight": 0},
-    "our score": {"score": "excess", "input_scale": 20},
+    "our score": {"pooling": "excess", "input_scale": 20},
 }
 
 
@@ -158,7 +158,7 @@ def test_windows_do_not_overlap_unless_told_to():
 
 
 def test_excess_counts_what_exceeds_the_normal_level():
-    detector = build(score="excess", score_sigma=0.05)
+    detector = build(pooling="excess", pooling_sigma=0.05)
     detector.normal_level.assign(0.1)
     video = raw_video(8)
     ((_, inputs),) = windows_of(detector, video)
@@ -175,7 +175,7 @@ def test_excess_counts_what_exceeds_the_normal_level():
 
 
 def test_the_level_is_the_quantile_of_normal_errors():
-    detector = build(score="excess", score_quantile=0.9)
+    detector = build(pooling="excess", pooling_quantile=0.9)
     video = raw_video(24, seed=5)
     detector.fit_normality(tf.data.Dataset.from_tensors(raw_windows(detector)), [video])
     maps = tf.constant(detector.score_video(video, maps=True).maps)[None]
@@ -290,7 +290,7 @@ def test_both_optimizers_are_the_papers():
 def test_defaults_are_the_papers():
     config = json.loads(json.dumps(keras_vad.build("adv3dcae", channels=(2, 2), image_size=224).get_config()))
     paper = {"image_size": [224, 224], "window_length": 16, "window_stride": None, "noise": "gaussian"}
-    paper |= {"noise_stddev": 0.005, "learning_rate": 2e-4, "input_scale": 1.0, "score": "mean"}
+    paper |= {"noise_stddev": 0.005, "learning_rate": 2e-4, "input_scale": 1.0, "pooling": "mean"}
     assert {name: config[name] for name in paper} == paper
     assert Adv3DCAE.paper_rescaling == "max"
 
@@ -300,12 +300,12 @@ def test_defaults_are_the_papers():
     [
         ({"noise": "pink"}, "noise is 'pink', but must be one of 'gaussian', 'salt_and_pepper', 'poisson', None"),
         ({"convolution": "4d"}, "convolution is '4d', but must be one of '3d', '2d'"),
-        ({"pooling": "mean"}, "pooling is 'mean', but must be one of '3d', '2d'"),
-        ({"score": "max"}, "score is 'max', but must be one of 'mean', 'excess'"),
+        ({"max_pooling": "1d"}, "max_pooling is '1d', but must be one of '3d', '2d'"),
+        ({"pooling": "sum"}, "pooling is 'sum', but must be one of 'mean', 'excess', 'max'"),
         ({"channels": (4,)}, r"channels is \(4,\), but must hold at least two numbers"),
         ({"object_crops": "cats"}, "object_crops is 'cats', but must be one of foreground, people, a callable"),
         ({"object_crops": "people", "optical_flow": True}, "object_crops and optical_flow exclude each other"),
-        ({"object_crops": "people", "score": "excess"}, "leave score at mean"),
+        ({"object_crops": "people", "pooling": "excess"}, "leave pooling at mean"),
         ({"adversarial_weight": -1.0}, "adversarial_weight is -1.0, but must be at least 0"),
         ({"noise_stddev": -0.1}, "noise_stddev is -0.1, but must be at least 0"),
         ({"learning_rate": 0}, "learning_rate is 0, but must be above 0"),
@@ -322,7 +322,7 @@ def test_defaults_are_the_papers():
         ({"learning_rate": "fast"}, "learning_rate of adv3dcae is 'fast', but must be of type float"),
         ({"window_length": 0}, "window length is 0, but must be at least 1"),
         ({"window_stride": -2}, "window hop is -2, but must be at least 1"),
-        ({"score_quantile": 1.5}, "score_quantile is 1.5, but must lie between 0 and 1"),
+        ({"pooling_quantile": 1.5}, "pooling_quantile is 1.5, but must lie between 0 and 1"),
         ({"max_objects": 0}, "max_objects is 0, but must be above 0"),
     ],
 )

@@ -44,9 +44,9 @@ def windows(draw: st.DrawFn) -> Window:
     ahead = draw(st.integers(0, 4))
     last = (length - 1) * step + ahead
     offsets = draw(st.none() | st.sets(st.integers(0, last), min_size=1).map(lambda chosen: tuple(sorted(chosen))))
-    window = Window(length=length, size=(1, 1), step=step, offsets=offsets, target=last if ahead else None)
+    window = Window(length=length, size=(1, 1), step=step, offsets=offsets, targets=(last,) if ahead else ())
     hop = draw(st.integers(1, window.span))
-    return Window(length=length, size=(1, 1), step=step, offsets=offsets, target=window.target, hop=hop)
+    return Window(length=length, size=(1, 1), step=step, offsets=offsets, targets=window.targets, hop=hop)
 
 
 @given(window=windows(), extra_frames=st.integers(0, 120), chunk_length=st.integers(1, 60))
@@ -72,7 +72,7 @@ def test_chunks_have_one_length_and_keep_every_frame_once(window: Window, extra_
         np.testing.assert_array_equal(chunk.frames, video[chunk.start : chunk.start + len(chunk.frames)])
 
 
-@pytest.mark.parametrize("window", [Window(16, (1, 1), offsets=(16,), target=16), Window(16, (1, 1), hop=4)])
+@pytest.mark.parametrize("window", [Window(16, (1, 1), offsets=(16,), targets=(16,)), Window(16, (1, 1), hop=4)])
 def test_holds_about_two_chunks_of_frames(window: Window) -> None:
     read = 0
 
@@ -87,7 +87,7 @@ def test_holds_about_two_chunks_of_frames(window: Window) -> None:
 
 
 def test_prediction_offsets_by_hand() -> None:
-    window = Window(length=4, size=(1, 1), offsets=(4,), target=4, hop=1)
+    window = Window(length=4, size=(1, 1), offsets=(4,), targets=(4,), hop=1)
     chunks = [(c.start, len(c.frames), c.keep) for c in iter_chunks(video_of(10), window, chunk_length=6)]
     assert chunks == [(0, 6, range(0, 6)), (2, 6, range(6, 8)), (4, 6, range(8, 10))]
 
