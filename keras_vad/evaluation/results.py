@@ -1,8 +1,14 @@
 """The table of results, ``zoo/results.csv``, and the Markdown tables made from it.
 
 A document holds a table between two markers, ``<!-- results:begin NAME -->`` and ``<!-- results:end NAME -->``, where
-NAME is the key of a data set. Everything between them is replaced. ``<!-- results:begin NAME brief -->`` leaves
-out smoothed scores, and the parts of a score other than the mean error, which is what most papers report.
+NAME is the key of a data set. Everything between them is replaced. A word after NAME in the first marker asks for
+another table:
+
+* ``brief`` leaves out smoothed scores, and the parts of a score other than the mean error, which is what most papers
+  report.
+* The key of a method leaves out the other methods; the trivial baselines stay.
+* ``papers`` sets each method's own score beside what papers report (``zoo/published.csv``) and the strongest trivial
+  baselines.
 """
 
 import csv
@@ -22,9 +28,12 @@ KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
 _FIGURES = ("auroc_micro", "auroc_macro", "ap", "eer")
 COLUMNS = (*KEY, *_FIGURES, "frames", "data_fingerprint", "parameters", "tf", "keras", "git", "log")
 
+PUBLISHED_FILE = "published.csv"
+PUBLISHED_COLUMNS = ("model", "method", "dataset", "variant", "auroc_micro", "eer", "source")
+
 # At the start of a line, so that a document can also speak about them.
 _TABLE = re.compile(
-    r"(^<!-- results:begin (\S+)( brief)? -->\n).*?(^<!-- results:end \2 -->)", re.DOTALL | re.MULTILINE
+    r"(^<!-- results:begin (\S+)(?: (\S+))? -->\n).*?(^<!-- results:end \2 -->)", re.DOTALL | re.MULTILINE
 )
 _MARKER = re.compile(r"^<!-- results:(?:begin|end)\b", re.MULTILINE)
 
@@ -35,14 +44,33 @@ def read_results(path: Path) -> list[dict[str, str]]:
     Raises:
         VadError: If its columns are not ``COLUMNS``.
     """
+    return _read_csv(path, COLUMNS, "move it away and evaluate again")
+
+
+def read_published(path: Path) -> list[dict[str, str]]:
+    """What papers report; none if there is no such file.
+
+    Args:
+        path: A CSV file with ``PUBLISHED_COLUMNS``: ``model`` is the key of the method here, empty if there is none;
+            ``method`` its name and paper; ``variant`` what a figure is of, if a method has several on a data set;
+            ``auroc_micro`` and ``eer`` in percent as printed, the frames of all test videos pooled unless the variant
+            says otherwise; ``source`` the paper and table that the figure was taken from.
+
+    Raises:
+        VadError: If its columns are others.
+    """
+    return _read_csv(path, PUBLISHED_COLUMNS, "mend its first line")
+
+
+def _read_csv(path: Path, columns: tuple[str, ...], remedy: str) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        if tuple(reader.fieldnames or ()) != columns:
             raise VadError(
-                f"{path} has the columns {', '.join(reader.fieldnames or ())}, but {', '.join(COLUMNS)} are expected; "
-                "move it away and evaluate again."
+                f"{path} has the columns {', '.join(reader.fieldnames or ())}, but {', '.join(columns)} are expected; "
+                f"{remedy}."
             )
         return list(reader)
 
@@ -74,14 +102,16 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
 
     Args:
         document: A Markdown file with markers.
-        results: The table of results; links to logs are relative to the folder above the one it lies in.
+        results: The table of results; links to logs are relative to the folder above the one it lies in. What papers
+            report is read from ``published.csv`` beside it.
         check: Leave the document as it is.
 
     Returns:
         Whether the document was (with ``check``: is) stale.
 
     Raises:
-        VadError: If a marker has no partner or names no data set, or the document cannot be read or written.
+        VadError: If a marker has no partner, names no data set or asks for an unknown table, or the document cannot be
+            read or written.
     """
     try:
         text = document.read_text(encoding="utf-8")
@@ -92,10 +122,16 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
     to_root = os.path.relpath(root, document.resolve().parent)
 
     def table(match: re.Match[str]) -> str:
-        begin, name, brief, end = match.groups()
+        begin, name, kind, end = match.groups()
         if all(row["dataset"] != name for row in rows):
             _check_dataset(name, document)
-        return f"{begin}\n{render_table(rows, name, to_root, brief=bool(brief))}\n{end}"
+        if kind == "papers":
+            published = read_published(results.with_name(PUBLISHED_FILE))
+            return f"{begin}\n{render_papers(rows, published, name, to_root)}\n{end}"
+        model = None if kind in (None, "brief") else kind
+        if model is not None and all(row["model"] != model for row in rows):
+            _check_model(model, document)
+        return f"{begin}\n{render_table(rows, name, to_root, brief=kind == 'brief', model=model)}\n{end}"
 
     new, n_tables = _TABLE.subn(table, text)
     markers = len(_MARKER.findall(text))
@@ -109,7 +145,14 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
     return new != text
 
 
-def render_table(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str = ".", *, brief: bool = False) -> str:
+def render_table(
+    rows: Sequence[Mapping[str, str]],
+    dataset: str,
+    to_root: str = ".",
+    *,
+    brief: bool = False,
+    model: str | None = None,
+) -> str:
     """A Markdown table of one data set: mean +- standard deviation over seeds, in percent.
 
     Args:
@@ -117,12 +160,16 @@ def render_table(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str =
         dataset: Key of the data set.
         to_root: Path from the document to the repository, for links to logs.
         brief: Show unsmoothed scores only, and of the parts of a score only the mean error.
+        model: Show this method only, and the trivial baselines with its smoothings.
     """
-    groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
-    for row in rows:
-        shown = not brief or (row["smoothing"] == "1" and row["score"] in ("frame_scores", "mean_error"))
-        if row["dataset"] == dataset and shown:
-            groups.setdefault(tuple(row[c] for c in ("model", "score", "recipe", "smoothing")), []).append(row)
+    rows = [row for row in rows if row["dataset"] == dataset]
+    if model is not None:
+        smoothings = {row["smoothing"] for row in rows if row["model"] == model}
+        baselines = (row for row in rows if _is_trivial(row) and row["smoothing"] in smoothings)
+        rows = [*(row for row in rows if row["model"] == model), *baselines]
+    if brief:
+        rows = [row for row in rows if row["smoothing"] == "1" and row["score"] in ("frame_scores", "mean_error")]
+    groups = _grouped(rows, "model", "score", "recipe", "smoothing")
     if not groups:
         return "No results yet.\n"
     header = ["model", "score", "recipe", "smoothing", "weights", "seeds", "AUROC, `paper`", "EER, `paper`"]
@@ -143,6 +190,92 @@ def render_table(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str =
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def render_papers(
+    rows: Sequence[Mapping[str, str]], published: Sequence[Mapping[str, str]], dataset: str, to_root: str = "."
+) -> str:
+    """A Markdown table of one data set that sets ours beside what papers report, in percent.
+
+    A method's row for each of its recipes has its own, unsmoothed score: mean +- standard deviation over seeds. After
+    them come the trivial baselines that are strongest under a protocol, among those that use optical flow and among
+    the others, and then methods that are known from papers only.
+
+    Args:
+        rows: Of the table of results.
+        published: See ``read_published``.
+        dataset: Key of the data set.
+        to_root: Path from the document to the repository, for links to logs.
+    """
+    rows = [
+        row for row in rows if row["dataset"] == dataset and row["score"] == "frame_scores" and row["smoothing"] == "1"
+    ]
+    published = [row for row in published if row["dataset"] == dataset]
+    if not rows and not published:
+        return "No results yet.\n"
+    strongest = _strongest_baselines(rows)
+    ours = _grouped([row for row in rows if not _is_trivial(row) or row["model"] in strongest], "model", "recipe")
+    in_papers = _grouped([row for row in published if row["model"]], "model")
+    for (model,) in in_papers:
+        if all(key[0] != model for key in ours):
+            ours[model, ""] = []
+    only_in_papers = _grouped([row for row in published if not row["model"]], "method")
+
+    header = ["method", "recipe", "seeds", "AUROC, `paper`", "EER, `paper`", "AUROC, `deployable`"]
+    header += ["published AUROC", "published EER", "published in"]
+    lines = [f"| {' | '.join(header)} |", "|---|---|---|--:|--:|--:|--:|--:|---|"]
+    for key in sorted(ours, key=lambda key: (key[0].startswith("trivial_"), *key)):
+        model, recipe = key
+        cells = [f"`{model}`", recipe or "–", _seeds(ours[key], to_root)]
+        for protocol, figure in (("paper", "auroc_micro"), ("paper", "eer"), ("deployable", "auroc_micro")):
+            cells.append(_mean_and_deviation([row for row in ours[key] if row["protocol"] == protocol], figure))
+        lines.append(f"| {' | '.join([*cells, *_published_cells(in_papers.get((model,), []))])} |")
+    for (method,), reports in only_in_papers.items():
+        lines.append(f"| {' | '.join([method, *['–'] * 5, *_published_cells(reports)])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _strongest_baselines(rows: Sequence[Mapping[str, str]]) -> set[str]:
+    """The best under either protocol, among those that use optical flow and among the others."""
+    best: dict[tuple[str, bool], Mapping[str, str]] = {}
+    for row in rows:
+        if _is_trivial(row) and row["auroc_micro"]:
+            kind = row["protocol"], row["model"].startswith("trivial_flow")
+            if kind not in best or float(row["auroc_micro"]) > float(best[kind]["auroc_micro"]):
+                best[kind] = row
+    return {row["model"] for row in best.values()}
+
+
+def _published_cells(reports: Sequence[Mapping[str, str]]) -> list[str]:
+    """Published AUROC, EER and sources; a variant stands in brackets behind its figure."""
+
+    def figures(column: str) -> str:
+        found = [(row[column], row["variant"]) for row in reports if row[column]]
+        return ", ".join(f"{value} ({variant})" if variant else value for value, variant in found) or "–"
+
+    sources = "; ".join(dict.fromkeys(row["source"] for row in reports)) or "–"
+    return [figures("auroc_micro"), figures("eer"), sources]
+
+
+def _grouped(rows: Iterable[Mapping[str, str]], *columns: str) -> dict[tuple[str, ...], list[Mapping[str, str]]]:
+    groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
+    return groups
+
+
+def _is_trivial(row: Mapping[str, str]) -> bool:
+    return row["model"].startswith("trivial_")
+
+
+def _check_model(key: str, document: Path) -> None:
+    from keras_vad.models.registry import list_models  # loads TensorFlow, too
+
+    if key not in list_models():
+        raise VadError(
+            f"{document} asks for the table {key!r}; write brief, papers or the key of a method "
+            f"({', '.join(list_models())})."
+        )
 
 
 def _check_dataset(name: str, document: Path) -> None:

@@ -3,8 +3,12 @@ from typing import Any
 
 import pytest
 
+from keras_vad.data.datasets import DATASETS
 from keras_vad.errors import VadError
-from keras_vad.evaluation.results import COLUMNS, read_results, update_results, update_tables
+from keras_vad.evaluation.results import COLUMNS, read_published, read_results, update_results, update_tables
+from keras_vad.models.registry import list_models
+
+ROOT = Path(__file__).parents[2]
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -96,6 +100,105 @@ def test_a_brief_table_leaves_out_smoothed_scores_and_parts(tmp_path: Path, resu
     assert "| mean_error |" in document.read_text()
 
 
+def test_a_table_of_one_model_keeps_the_baselines(tmp_path: Path, results: Path) -> None:
+    baseline = row(model="trivial_frame_difference", recipe="", seed=None, parameters=0, smoothing=9)
+    update_results(results, [row(model="luss_ae"), row(model="luss_ae", smoothing=9), baseline])
+    document = tmp_path / "README.md"
+    document.write_text("<!-- results:begin ucsdped2 adv3dcae -->\n<!-- results:end ucsdped2 -->")
+    update_tables(document, results)
+    assert document.read_text() == TABLE.replace("ucsdped2 -->\n\n", "ucsdped2 adv3dcae -->\n\n", 1)
+    document.write_text("<!-- results:begin ucsdped2 luss_ae -->\n<!-- results:end ucsdped2 -->")
+    update_tables(document, results)
+    # the baseline smoothed over 9 frames, too, because the model has such a row
+    assert [line.split(" | ")[0:4:3] for line in document.read_text().splitlines()[4:8]] == [
+        ["| `luss_ae`", "–"],
+        ["| `luss_ae`", "9 frames"],
+        ["| `trivial_frame_difference`", "–"],
+        ["| `trivial_frame_difference`", "9 frames"],
+    ]
+
+
+def test_a_model_without_rows_says_so_with_no_baselines(tmp_path: Path) -> None:
+    document, results = tmp_path / "README.md", tmp_path / "zoo" / "results.csv"
+    update_results(results, [row(model="trivial_frame_difference", recipe="", seed=None)])
+    document.write_text("<!-- results:begin ucsdped2 adv3dcae -->\n<!-- results:end ucsdped2 -->")
+    update_tables(document, results)
+    assert document.read_text().splitlines()[2:4] == ["No results yet.", ""]
+
+
+PUBLISHED = """\
+model,method,dataset,variant,auroc_micro,eer,source
+adv3dcae,Sun et al. 2020,ucsdped2,frames,91.0,10.9,"Sun, table II"
+adv3dcae,Sun et al. 2020,ucsdped2,with flow,96.0,,"Sun, table IX"
+adv3dcae,Sun et al. 2020,avenue,,88.9,18.2,"Sun, table I"
+luss_ae,Lohani et al. 2023,ucsdped2,,98.52,,"Lohani, table 1"
+,MemAE,ucsdped2,,94.1,,"Li, table 2"
+"""
+
+PAPERS = """\
+<!-- results:begin ucsdped2 papers -->
+
+| method | recipe | seeds | AUROC, `paper` | EER, `paper` | AUROC, `deployable` | published AUROC | published EER \
+| published in |
+|---|---|---|--:|--:|--:|--:|--:|---|
+| `adv3dcae` | compact | 0, 1, [2](zoo/logs/2.csv) | 91.0 ± 1.7 | 20.0 ± 0.0 | 83.7 ± 6.4 \
+| 91.0 (frames), 96.0 (with flow) | 10.9 (frames) | Sun, table II; Sun, table IX |
+| `adv3dcae` | large | 0 | 99.0 | 20.0 | – \
+| 91.0 (frames), 96.0 (with flow) | 10.9 (frames) | Sun, table II; Sun, table IX |
+| `luss_ae` | – | – | – | – | – | 98.52 | – | Lohani, table 1 |
+| `trivial_background_difference` | – | – | 92.0 | 20.0 | 60.0 | – | – | – |
+| `trivial_flow_excess` | – | – | 94.0 | 20.0 | – | – | – | – |
+| `trivial_frame_difference` | – | – | 91.0 | 20.0 | 81.0 | – | – | – |
+| MemAE | – | – | – | – | – | 94.1 | – | Li, table 2 |
+
+<!-- results:end ucsdped2 -->"""
+
+
+def test_ours_beside_the_papers(tmp_path: Path, results: Path) -> None:
+    """Of the baselines without flow, one is best under ``paper``, another under ``deployable``; a third is neither."""
+    results.with_name("published.csv").write_text(PUBLISHED)
+
+    def trivial(model: str, paper: float, **changes: Any) -> dict[str, Any]:
+        return row(model=f"trivial_{model}", recipe="", seed=None, auroc_micro=paper, **changes)
+
+    update_results(
+        results,
+        [
+            row(recipe="large", auroc_micro=0.99),
+            row(score="mean_error", auroc_micro=0.999),
+            row(smoothing=9, auroc_micro=0.999),
+            trivial("background_difference", 0.92),
+            trivial("background_difference", 0.6, protocol="deployable"),
+            trivial("frame_difference", 0.81, protocol="deployable"),
+            trivial("blurred_frame_difference", 0.9),
+            trivial("flow_excess", 0.94),
+            trivial("flow_squared", 0.93),
+        ],
+    )
+    document = tmp_path / "README.md"
+    document.write_text("<!-- results:begin ucsdped2 papers -->\n<!-- results:end ucsdped2 -->")
+    update_tables(document, results)
+    assert document.read_text() == PAPERS
+
+
+def test_what_papers_report_needs_its_columns(tmp_path: Path) -> None:
+    assert read_published(tmp_path / "published.csv") == []
+    (tmp_path / "published.csv").write_text("model,auroc\nadv3dcae,91\n")
+    with pytest.raises(VadError, match=r"published\.csv has the columns model, auroc, but model, method, dataset"):
+        read_published(tmp_path / "published.csv")
+
+
+def test_what_papers_report_is_of_known_methods_and_plausible() -> None:
+    rows = read_published(ROOT / "zoo" / "published.csv")
+    assert {row["model"] for row in rows} - {""} <= set(list_models())
+    assert {row["dataset"] for row in rows} <= {*DATASETS, "avenue", "shanghaitech"}
+    assert all(50 < float(row["auroc_micro"]) < 100 for row in rows)
+    assert all(0 < float(row["eer"]) < 50 for row in rows if row["eer"])
+    assert all(row["method"] and row["source"] for row in rows)
+    keys = [(row["method"], row["dataset"], row["variant"]) for row in rows]
+    assert len(set(keys)) == len(keys)
+
+
 def test_links_are_relative_to_the_document(tmp_path: Path, results: Path) -> None:
     document = tmp_path / "docs" / "results.md"
     document.parent.mkdir()
@@ -117,6 +220,10 @@ def test_a_data_set_without_rows_says_so(tmp_path: Path) -> None:
         (
             "<!-- results:begin ped2 -->\n<!-- results:end ped2 -->",
             "asks for the results of 'ped2'; choose one of shapes",
+        ),
+        (
+            "<!-- results:begin ucsdped2 short -->\n<!-- results:end ucsdped2 -->",
+            "asks for the table 'short'; write brief, papers or the key of a method \\(.*adv3dcae",
         ),
         ("<!-- results:begin shapes -->\n", "has 1 results markers, but 0 pairs"),
         ("<!-- results:begin shapes -->\n<!-- results:end ucsdped2 -->", "has 2 results markers, but 0 pairs"),
