@@ -4,17 +4,19 @@ import numpy as np
 import tensorflow as tf
 
 
-def gaussian_blur(maps: tf.Tensor, sigma: float) -> tf.Tensor:
-    """Blur maps with a Gaussian cut off at three deviations; outside the frame counts as 0.
+def gaussian_blur(maps: tf.Tensor, sigma: float, radius: int | None = None) -> tf.Tensor:
+    """Blur maps with a Gaussian whose kernel sums to 1; outside the frame counts as 0.
 
     Args:
         maps: float32, (batch, h, w).
         sigma: Deviation of the Gaussian in pixels, > 0.
+        radius: Pixels after which it is cut off; three deviations, rounded up, if ``None``.
 
     Returns:
         float32, (batch, h, w).
     """
-    radius = int(np.ceil(3 * sigma))
+    if radius is None:
+        radius = int(np.ceil(3 * sigma))
     places = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (places / sigma) ** 2)
     kernel = (kernel / kernel.sum()).astype("float32")

@@ -1,9 +1,351 @@
 """One auto-encoder taught by three tasks (Lohani et al. 2023)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers
+
+from keras_vad.errors import VadError
+from keras_vad.layers.blur import gaussian_blur
+from keras_vad.models.checks import check_above, check_channels, check_choice
+from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
+from keras_vad.window import Window, as_size
+
+TASKS = ("reconstruction", "prediction", "playback")
+ERRORS = ("mse", "pse", "bpe")
+
+
+@keras.saving.register_keras_serializable(package="keras_vad")
+class LussAE(VideoAnomalyDetector):
+    """Auto-encoder that learns normal video by unsupervised and self-supervised tasks.
+
+    One 3D convolutional auto-encoder learns from normal clips to restore the clip (VCR, section 3.1.1), to predict the
+    frame after it (FFP, section 3.1.2) and to tell whether a clip was played faster (PRP, section 3.1.3). A frame is
+    abnormal if the clip before it is restored badly, if it was predicted badly, or if that clip looks accelerated
+    (eq. 15).
+
+    D. Lohani, C. Crispim-Junior, Q. Barthélemy, S. Bertrand, L. Robinault, L. Tougne Rodet: "Leveraging Unsupervised
+    and Self-Supervised Learning for Video Anomaly Detection", VISAPP 2023.
+
+    Deviations and choices where the paper is silent:
+        Deviation: the playback head ends in logits, because the public code's softmax before its cross-entropy, which
+        holds a softmax of its own, flattens the gradient.
+        Deviation: the prediction head sees all T decoded frames, as channels, because the public code's strided 3D
+        convolution sees two of them only; and the decoder runs once, not once a task.
+        Deviation: the kernel of eq. 10, cut off at k places, is scaled to sum 1, as in the public code.
+        Choice: eq. 15 adds the raw scores of the tasks and eq. 16 rescales the sum, here as in the paper; the public
+        code rescales each task's score per test video before it adds them.
+
+    Args:
+        image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
+            is 256.
+        window_length: Frames in a clip, T. The paper's value is 16.
+        channels: Channels of the encoder's convolutions; the decoder mirrors them.
+        tasks: What the auto-encoder learns, at least one of ``"reconstruction"`` (VCR), ``"prediction"`` (FFP) and
+            ``"playback"`` (PRP); only their heads exist (table 2).
+        loss_weights: lambda 1 to 3 of eq. 7, of reconstruction, prediction and playback; those of other tasks are
+            ignored.
+        playback_rates: Speeds of accelerated clips, drawn with equal chance.
+        accelerated_share: Chance that a playback clip is an accelerated one. The paper's value is 0.5.
+        error: ``"mse"`` (eq. 8), ``"pse"`` (eq. 9: the residual is blurred) or ``"bpe"`` (eq. 11: blurred and
+            subsampled) in the score (table 4); the losses are mean squared errors in any case.
+        score_weights: alpha 1 to 3 of eq. 15, of reconstruction, prediction and playback. The paper's values are
+            (0.1, 0.8, 1) for Ped2, (0.1, 1, 0.1) for Avenue, (0.2, 0.2, 0.9) for ShanghaiTech.
+        rescaling: Rescaling of the scores per video in the protocol ``paper``: ``"robust"`` (eq. 16) or ``"min_max"``
+            (table 5).
+        subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is
+            the frame itself, from -1 (black) to 1 (white). A still background need not be learned then, which short
+            schedules need.
+        input_scale: Factor on the input, which is then clipped to [-1, 1]. The paper's value is 1.
+        pooling: How the map of errors becomes a number: ``"mean"`` (the paper), ``"excess"`` or ``"max"`` (ours, see
+            ``Pooling``).
+        pooling_sigma: See ``Pooling``.
+        pooling_quantile: See ``Pooling``.
+        learning_rate: Of Adam. The paper's value is 1e-4.
+
+    Call arguments:
+        windows: float32, (batch, T + 1, H, W, 1), from ``preprocess``.
+
+    Example:
+    >>> import numpy as np
+    >>> detector = LussAE(image_size=32, window_length=8, channels=(2, 2, 2, 2))
+    >>> video = np.zeros((20, 48, 64, 3), "uint8")
+    >>> detector.score_video(video).frame_index[0]
+    np.int64(8)
+    """
+
+    def __init__(
+        self,
+        image_size: int | Sequence[int] = (256, 256),
+        window_length: int = 16,
+        channels: Sequence[int] = (96, 128, 256, 256),
+        tasks: Sequence[str] = TASKS,
+        loss_weights: Sequence[float] = (0.6, 0.4, 1.0),
+        playback_rates: Sequence[int] = (2, 3, 4, 5),
+        accelerated_share: float = 0.5,
+        error: str = "bpe",
+        score_weights: Sequence[float] = (0.1, 0.8, 1.0),
+        rescaling: str = "robust",
+        subtract_background: bool = False,
+        input_scale: float = 1.0,
+        pooling: str = "mean",
+        pooling_sigma: float = 0.03,
+        pooling_quantile: float = 0.99,
+        learning_rate: float = 1e-4,
+        name: str | None = None,
+    ) -> None:
+        check_channels("channels", channels, 1)
+        check_choice("error", error, ERRORS)
+        check_choice("rescaling", rescaling, ("robust", "min_max"))
+        check_above(0, input_scale=input_scale, learning_rate=learning_rate)
+        for task in tasks:
+            check_choice("a task", task, TASKS)
+        if not tasks or len(set(tasks)) < len(tasks):
+            raise VadError(f"tasks is {tuple(tasks)}, but must hold at least one of {', '.join(TASKS)}, each once.")
+        for option, weights in (("loss_weights", loss_weights), ("score_weights", score_weights)):
+            if len(weights) != len(TASKS) or min(weights) < 0:
+                raise VadError(
+                    f"{option} is {tuple(weights)}, but must hold three numbers of at least 0: of reconstruction, "
+                    "prediction and playback."
+                )
+        if not playback_rates or min(playback_rates) < 2:
+            raise VadError(
+                f"playback_rates is {tuple(playback_rates)}, but must hold at least one speed, all of at least 2."
+            )
+        if not 0 <= accelerated_share <= 1:
+            raise VadError(f"accelerated_share is {accelerated_share}, but must lie between 0 and 1.")
+        size = as_size(image_size)
+        super().__init__(
+            Window(length=window_length, size=size, offsets=(window_length,), targets=(window_length,)),
+            subtract_background=subtract_background,
+            pooling=Pooling(pooling, pooling_sigma, pooling_quantile),
+            name=name,
+        )
+
+        # === Networks ===
+        clip_shape = (window_length, *size, 1)
+        self.encoder = build_encoder(clip_shape, channels, name="encoder")
+        latent_shape = self.encoder.output_shape[1:]
+        self.decoder = self.prediction_head = self.playback_head = None
+        if "reconstruction" in tasks or "prediction" in tasks:
+            self.decoder = build_decoder(clip_shape, channels, name="decoder")
+        if "prediction" in tasks:
+            self.prediction_head = build_prediction_head(clip_shape, name="prediction_head")
+        if "playback" in tasks:
+            self.playback_head = build_playback_head(latent_shape, name="playback_head")
+
+        # === Config ===
+        self.image_size = size
+        self.window_length = window_length
+        self.channels = tuple(channels)
+        self.tasks = tuple(tasks)
+        self.loss_weights = tuple(loss_weights)
+        self.playback_rates = tuple(playback_rates)
+        self.accelerated_share = accelerated_share
+        self.error = error
+        self.score_weights = tuple(score_weights)
+        self.rescaling = rescaling
+        self.subtract_background = subtract_background
+        self.input_scale = input_scale
+        self.learning_rate = learning_rate
+
+        self.paper_rescaling = rescaling
+
+        others = {"mean", "excess", "max"} - {pooling} if self.decoder else set()
+        measured = {"reconstruction": "reconstruction_error", "prediction": "prediction_error", "playback": "playback"}
+        self.parts = tuple(measured[task] for task in self.tasks)
+        self.parts += tuple(f"{kind}_error" for kind in sorted(others))
+        if pooling != "mean":
+            self.parts += ("paper_score",)
+
+    @property
+    def training_window(self) -> Window:
+        """Consecutive frames, as many as a clip at the highest speed spans, and at least T + 1."""
+        if self.playback_head is None:
+            return self.window
+        accelerated = (self.window_length - 1) * max(self.playback_rates) + 1
+        return Window(length=max(self.window_length + 1, accelerated), size=self.image_size)
+
+    # === Losses and training ===
+
+    def phases(self) -> list[TrainingPhase]:
+        """All tasks together; the length is the public code's."""
+        return [TrainingPhase("joint", epochs=60)]
+
+    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
+        """Set the optimizer; the default is the paper's Adam, with PyTorch's other parameters."""
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(self.learning_rate, epsilon=1e-8)
+            if self.encoder.dtype_policy.name == "mixed_float16":
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
+
+    def build_optimizers(self) -> None:
+        """Create the optimizer's variables."""
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """One replica's shares of the losses of the chosen tasks.
+
+        Args:
+            frames: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+            training: Whether to use batch statistics. Without training the same accelerated clips are drawn at every
+                step.
+
+        Returns:
+            ``reconstruction`` (eq. 3), ``prediction`` (eq. 4), ``playback`` (eq. 6); float32 scalars.
+        """
+        losses = {}
+        if self.decoder is not None:
+            windows = self._scaled(self.preprocess(frames[:, : self.window_length + 1]))
+            latent = self.encoder(windows[:, : self.window_length], training=training)
+            residuals = self._residuals(windows, latent, training)
+            for task, residual in residuals.items():
+                losses[task] = self.global_mean(tf.reduce_mean(tf.square(residual), axis=(1, 2, 3, 4)))
+        if self.playback_head is not None:
+            step = self.optimizer.iterations if training else tf.constant(0)
+            clips, accelerated = self._playback_clips(frames, self.random_seed(step))
+            latent = self.encoder(self._scaled(self.preprocess(clips)), training=training)
+            logits = self.playback_head(latent, training=training)
+            entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=accelerated, logits=logits)
+            losses["playback"] = self.global_mean(entropy)
+        return losses
+
+    def _scaled(self, windows: tf.Tensor) -> tf.Tensor:
+        """What the networks see of preprocessed frames: within [-1, 1]."""
+        if not self.subtract_background:
+            windows = 2.0 * windows - 1.0
+        return tf.clip_by_value(self.input_scale * windows, -1.0, 1.0)
+
+    def _residuals(self, windows: tf.Tensor, latent: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Output minus truth, (batch, T or 1, H, W, 1), of reconstruction and prediction, if they are chosen."""
+        decoded = self.decoder(latent, training=training)
+        residuals = {}
+        if "reconstruction" in self.tasks:
+            residuals["reconstruction"] = tf.tanh(decoded) - windows[:, : self.window_length]
+        if self.prediction_head is not None:
+            predicted = self.prediction_head(decoded, training=training)
+            residuals["prediction"] = predicted[:, None] - windows[:, self.window_length :]
+        return residuals
+
+    def _playback_clips(self, frames: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Clips of T frames at the original or an accelerated rate (eq. 5), drawn for each example.
+
+        Returns:
+            uint8 (batch, T, H0, W0, 3), and their class, int32 (batch,): 1 if accelerated.
+        """
+        batch = tf.shape(frames)[0]
+        accelerated = tf.random.stateless_uniform([batch], seed) < self.accelerated_share
+        numbers = tf.random.stateless_uniform(
+            [batch], tf.add(seed, (7919, 0)), maxval=len(self.playback_rates), dtype=tf.int32
+        )
+        rates = tf.where(accelerated, tf.gather(tf.constant(self.playback_rates), numbers), 1)
+        times = rates[:, None] * tf.range(self.window_length)
+        return tf.gather(frames, times, batch_dims=1), tf.cast(accelerated, tf.int32)
+
+    def train_step(self, data: tf.Tensor) -> Logs:
+        """One step of eq. 7: all tasks teach the auto-encoder at once.
+
+        Args:
+            data: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+        """
+        weights = self.trainable_variables
+        with tf.GradientTape() as tape:
+            losses = self.compute_losses(data, training=True)
+            loss = tf.add_n([weight * losses[task] for task, weight in self._weighted(self.loss_weights)])
+            loss = self.optimizer.scale_loss(loss)
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return self.logged(losses)
+
+    def _weighted(self, weights: Sequence[float]) -> list[tuple[str, float]]:
+        return [(task, weight) for task, weight in zip(TASKS, weights, strict=True) if task in self.tasks]
+
+    def test_step(self, data: tf.Tensor) -> Logs:
+        """The losses with running statistics."""
+        return self.logged(self.compute_losses(data, training=False))
+
+    # === Scores ===
+
+    def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The tasks' errors on T frames and on the frame after them (eq. 12 to 15).
+
+        Args:
+            windows: float32, (batch, T + 1, H, W, 1), from ``preprocess``.
+
+        Returns:
+            ``maps`` (batch, 1, h, w), the weighted sum of both error maps, at half the resolution for ``"bpe"`` (one
+            place that holds ``playback`` if that is the only task); ``frame_scores``, eq. 15 with the map's sum pooled
+            as ``pooling`` says, and ``paper_score``, eq. 15 itself; ``reconstruction_error`` (eq. 12),
+            ``prediction_error`` (eq. 13) and ``playback`` (eq. 14); all float32 (batch, 1).
+        """
+        windows = self._scaled(windows)
+        latent = self.encoder(windows[:, : self.window_length], training=False)
+        weights = dict(self._weighted(self.score_weights))
+        output: dict[str, tf.Tensor] = {}
+        if self.decoder is not None:
+            weighted = []
+            for task, residual in self._residuals(windows, latent, training=False).items():
+                errors = tf.reduce_mean(error_maps(residual[..., 0], self.error), axis=1)
+                output[f"{task}_error"] = tf.reduce_mean(errors, axis=(1, 2))[:, None]
+                weighted.append(weights[task] * errors)
+            maps = tf.add_n(weighted)[:, None]
+            output |= {"maps": maps, **self.pooled(maps)}
+            output["paper_score"] = output["mean_error"]
+        if self.playback_head is not None:
+            playback = tf.nn.softmax(self.playback_head(latent, training=False))[:, 1:]
+            for score in ("frame_scores", "paper_score"):
+                output[score] = output.get(score, 0.0) + weights["playback"] * playback
+            output["playback"] = playback
+            output.setdefault("maps", playback[:, :, None, None])
+        return output
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        assert self.pooling is not None
+        return {
+            "image_size": self.image_size,
+            "window_length": self.window_length,
+            "channels": self.channels,
+            "tasks": self.tasks,
+            "loss_weights": self.loss_weights,
+            "playback_rates": self.playback_rates,
+            "accelerated_share": self.accelerated_share,
+            "error": self.error,
+            "score_weights": self.score_weights,
+            "rescaling": self.rescaling,
+            "subtract_background": self.subtract_background,
+            "input_scale": self.input_scale,
+            "pooling": self.pooling.kind,
+            "pooling_sigma": self.pooling.sigma,
+            "pooling_quantile": self.pooling.quantile,
+            "learning_rate": self.learning_rate,
+            "name": self.name,
+        }
+
+
+def error_maps(residual: tf.Tensor, error: str) -> tf.Tensor:
+    """Maps of errors whose mean over the map is the measure of eq. 8, 9 or 11.
+
+    Args:
+        residual: float32, (batch, n, H, W), output minus truth of gray frames.
+        error: ``"mse"``: the square; ``"pse"``: blurred (sigma 1, 5 x 5 places) before it is squared; ``"bpe"``: after
+            the blur only every second row and column is kept.
+
+    Returns:
+        float32, (batch, n, h, w), >= 0; (h, w) is (H, W), with ``"bpe"`` half of it, rounded up.
+    """
+    height, width = residual.shape[2:]
+    if error == "mse":
+        return tf.square(residual)
+    blurred = gaussian_blur(tf.reshape(residual, [-1, height, width]), sigma=1.0, radius=2)
+    blurred = tf.reshape(blurred, tf.shape(residual))
+    if error == "pse":
+        return tf.square(blurred)
+    kept = blurred[:, :, ::2, ::2]
+    # Eq. 11 divides the sum of what is kept by the number of all pixels.
+    return tf.square(kept) * (kept.shape[2] * kept.shape[3] / (height * width))
 
 
 def build_autoencoder(
@@ -26,6 +368,67 @@ def build_autoencoder(
     return keras.Model(inputs, layers.Activation("tanh", dtype="float32", name="restored")(decoded), name=name)
 
 
+def build_encoder(
+    input_shape: tuple[int, int, int, int], channels: Sequence[int], name: str | None = None
+) -> keras.Model:
+    """The first half of ``build_autoencoder``: from float32 (batch, *input_shape) to the latent."""
+    inputs = keras.Input(input_shape, name="clip")
+    return keras.Model(inputs, _encode(inputs, channels), name=name)
+
+
+def build_decoder(
+    output_shape: tuple[int, int, int, int], channels: Sequence[int], name: str | None = None
+) -> keras.Model:
+    """The second half of ``build_autoencoder``, without its tanh: the latent to float32 (batch, *output_shape)."""
+    latent_shape = (*_sizes(output_shape, len(channels))[-1], channels[-1])
+    latent = keras.Input(latent_shape, name="latent")
+    return keras.Model(latent, _decode(latent, output_shape, channels), name=name)
+
+
+def build_prediction_head(input_shape: tuple[int, int, int, int], name: str | None = None) -> keras.Model:
+    """H_FFP: a 2D convolution over all decoded frames, as channels, and tanh (section 4.3).
+
+    Args:
+        input_shape: (T, height, width, image channels) of the decoder's output.
+        name: Name of the model.
+
+    Returns:
+        A model from float32 (batch, *input_shape) to the next frame, float32 (batch, height, width, image channels).
+    """
+    length, height, width, image_channels = input_shape
+    inputs = keras.Input(input_shape, name="decoded")
+    x = layers.Permute((2, 3, 1, 4), name="frames_last")(inputs)
+    x = layers.Reshape((height, width, length * image_channels), name="frames_as_channels")(x)
+    x = layers.Conv2D(image_channels, 3, padding="same", activation="tanh", dtype="float32", name="predicted")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def build_playback_head(latent_shape: tuple[int, int, int, int], name: str | None = None) -> keras.Model:
+    """H_PRP: 3D pooling, a 2D convolution, pooling and fully connected layers (section 4.3).
+
+    The number of places that the first fully connected layer sees follows from the size of the latent, 4 x 4 for the
+    paper's. What pooling leaves of time becomes channels: nothing for the paper's two frames.
+
+    Args:
+        latent_shape: (t, h, w, filters) of the latent.
+        name: Name of the model.
+
+    Returns:
+        A model from the latent to the logits of the original and the accelerated rate, float32 (batch, 2).
+    """
+    latent = keras.Input(latent_shape, name="latent")
+    x = layers.MaxPooling3D(2, padding="same", name="pool1")(latent)
+    length, height, width, filters = x.shape[1:]
+    x = layers.Permute((2, 3, 1, 4), name="frames_last")(x)
+    x = layers.Reshape((height, width, length * filters), name="frames_as_channels")(x)
+    x = layers.Conv2D(32, 3, padding="same", name="conv")(x)
+    x = layers.MaxPooling2D(2, padding="same", name="pool2")(x)
+    x = layers.Flatten(name="places")(x)
+    x = layers.Dense(128, activation="relu", name="dense1")(x)
+    x = layers.Dense(32, activation="relu", name="dense2")(x)
+    return keras.Model(latent, layers.Dense(2, dtype="float32", name="logits")(x), name=name)
+
+
 def _encode(x: keras.KerasTensor, channels: Sequence[int]) -> keras.KerasTensor:
     """Convolutions 3 x 3 x 3 with stride 2 (the first 1 x 2 x 2), each with batch normalisation and leaky ReLU."""
     for number, filters in enumerate(channels, start=1):
@@ -37,10 +440,7 @@ def _encode(x: keras.KerasTensor, channels: Sequence[int]) -> keras.KerasTensor:
 
 def _decode(x: keras.KerasTensor, shape: tuple[int, int, int, int], channels: Sequence[int]) -> keras.KerasTensor:
     """The encoder mirrored; the last of its transposed convolutions is linear and gives ``shape``."""
-    sizes = [shape[:3]]  # of the encoder's input and of what its convolutions give
-    for number in range(1, len(channels)):
-        length, height, width = sizes[-1]
-        sizes.append((length if number == 1 else -(-length // 2), -(-height // 2), -(-width // 2)))
+    sizes = _sizes(shape, len(channels))[:-1]
     for number, filters in enumerate([*reversed(channels[:-1]), shape[3]], start=1):
         last = number == len(channels)
         strides = (1, 2, 2) if last else (2, 2, 2)
@@ -52,6 +452,15 @@ def _decode(x: keras.KerasTensor, shape: tuple[int, int, int, int], channels: Se
         if not last:
             x = _activated(x, f"deconv{number}")
     return x
+
+
+def _sizes(shape: tuple[int, int, int, int], convolutions: int) -> list[tuple[int, int, int]]:
+    """(length, height, width) of the encoder's input and of what each of its convolutions gives."""
+    sizes = [shape[:3]]
+    for number in range(1, convolutions + 1):
+        length, height, width = sizes[-1]
+        sizes.append((length if number == 1 else -(-length // 2), -(-height // 2), -(-width // 2)))
+    return sizes
 
 
 def _activated(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:

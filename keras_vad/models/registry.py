@@ -9,10 +9,16 @@ from typing import Any
 
 from keras_vad.errors import VadError
 from keras_vad.models.adv3dcae import Adv3DCAE
+from keras_vad.models.baselines import Conv3DAE, ConvAE, ConvLSTMAE
 from keras_vad.models.detector import VideoAnomalyDetector
+from keras_vad.models.luss_ae import LussAE
 
 MODELS: dict[str, type[VideoAnomalyDetector]] = {
     "adv3dcae": Adv3DCAE,
+    "conv3d_ae": Conv3DAE,
+    "conv_ae": ConvAE,
+    "convlstm_ae": ConvLSTMAE,
+    "luss_ae": LussAE,
 }
 
 
