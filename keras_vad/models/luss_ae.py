@@ -221,6 +221,7 @@ class LussAE(VideoAnomalyDetector):
 
     def _residuals(self, windows: tf.Tensor, latent: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """Output minus truth, (batch, T or 1, H, W, 1), of reconstruction and prediction, if they are chosen."""
+        assert self.decoder is not None
         decoded = self.decoder(latent, training=training)
         residuals = {}
         if "reconstruction" in self.tasks:
