@@ -3,22 +3,28 @@
 import inspect
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from keras_vad.errors import VadError
+from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE
 from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.baselines import Conv3DAE, ConvAE, ConvLSTMAE
+from keras_vad.models.decoupled import DecoupledAppearanceMotion
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.luss_ae import LussAE
+from keras_vad.models.st_dissociation import SpatioTemporalDissociation
 
 MODELS: dict[str, type[VideoAnomalyDetector]] = {
+    "adaptive_clustering": AdaptiveClusteringCAE,
     "adv3dcae": Adv3DCAE,
+    "decoupled": DecoupledAppearanceMotion,
     "conv3d_ae": Conv3DAE,
     "conv_ae": ConvAE,
     "convlstm_ae": ConvLSTMAE,
     "luss_ae": LussAE,
+    "st_dissociation": SpatioTemporalDissociation,
 }
 
 
@@ -58,6 +64,16 @@ def build(key: str, **hyper: Any) -> VideoAnomalyDetector:
     Raises:
         VadError: If there is no such method, it has no such hyper-parameter, or a value is not of its type.
     """
+    check_hyper(key, hyper)
+    return get_model(key)(**hyper)
+
+
+def check_hyper(key: str, hyper: Mapping[str, Any]) -> None:
+    """Check names and types of hyper-parameters, without building a detector.
+
+    Raises:
+        VadError: As ``build``.
+    """
     cls = get_model(key)
     hints = typing.get_type_hints(cls.__init__)
     known = [name for name in inspect.signature(cls).parameters if name != "name"]
@@ -67,7 +83,6 @@ def build(key: str, **hyper: Any) -> VideoAnomalyDetector:
         if not _is_a(value, hints[name]):
             wanted = inspect.formatannotation(hints[name]).replace("collections.abc.", "")
             raise VadError(f"{name} of {key} is {value!r}, but must be of type {wanted}.")
-    return cls(**hyper)
 
 
 def _is_a(value: Any, hint: Any) -> bool:

@@ -30,11 +30,14 @@ class DataOptions:
         strides: Speeds at which windows are shown: 2 takes every second frame.
         hop: Frames between the starts of consecutive training windows.
         validation_share: Share of the training videos, whole ones, held out as normal validation data.
+        train_frames: Train on so many frames only: the first ones of the training videos that are not held out, in
+            order; ``None`` takes all.
     """
 
     strides: tuple[int, ...] = (1,)
     hop: int = 1
     validation_share: float = 0.15
+    train_frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Recipe:
         recipe = cls(**sections)
         training = recipe.training
         _check_range("data.hop", recipe.data.hop, 1)
+        _check_range("data.train_frames", recipe.data.train_frames, 1)
         _check_range("training.epochs", training.epochs, 1)
         _check_range("training.steps_per_epoch", training.steps_per_epoch, 1)
         _check_range("training.batch_size", training.batch_size, 1)

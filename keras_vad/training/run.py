@@ -167,6 +167,9 @@ def _prepare_data(
     span = max(window.span, detector.window.span)
     train_videos, held_out_videos = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
     train_frames = [cache.get(video, window.size) for video in train_videos]
+    if recipe.data.train_frames is not None:
+        reach = max(window.frames) * min(recipe.data.strides)
+        train_frames = _first_frames(train_frames, recipe.data.train_frames, 1 + reach)
     held_out = [cache.get(video, window.size) for video in held_out_videos]
     long_enough = [video for video in held_out if len(video) >= span]
     if not long_enough:
@@ -183,6 +186,29 @@ def _prepare_data(
     available = steps_per_epoch(train_frames, window, **windows)
     steps = min(available, recipe.training.steps_per_epoch or available)
     return _Data(train_frames, long_enough, windows, steps, _validation_windows(long_enough, window, recipe))
+
+
+def _first_frames(videos: list[CachedFrames], count: int, span: int) -> list[CachedFrames]:
+    """The first ``count`` frames of some videos, in order; the last of them may be a part of its video."""
+    available = sum(map(len, videos))
+    if count > available:
+        raise VadError(
+            f"data.train_frames is {count}, but the training videos that are not held out have {available} frames; "
+            "ask for fewer frames or give more videos."
+        )
+    chosen: list[CachedFrames] = []
+    for video in videos:
+        if count == 0:
+            break
+        part = video.clip(0, min(count, len(video)))
+        if len(part) < min(span, len(video)):
+            raise VadError(
+                f"data.train_frames leaves {len(part)} frames of {video.name}, but a window spans {span}; take "
+                f"{len(part)} fewer or at least {span - len(part)} more."
+            )
+        chosen.append(part)
+        count -= len(part)
+    return chosen
 
 
 def _train_and_export(

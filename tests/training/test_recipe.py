@@ -92,6 +92,8 @@ def test_one_stride_is_a_list_of_one(recipe_file, text, strides):
         ("training: {validation_steps: -1}", "training.validation_steps is -1, but must be at least 0"),
         ("training: {alarm_quantile: 1}", "training.alarm_quantile is 1.0, but must lie between 0 and 1"),
         ("data: {validation_share: 0}", "data.validation_share is 0.0, but must lie between 0 and 1"),
+        ("data: {train_frames: 0}", "data.train_frames is 0, but must be at least 1"),
+        ("data: {train_frames: 2.5}", "data.train_frames is 2.5, but must be of type int"),
         ("data: {hop: 0}", "data.hop is 0, but must be at least 1"),
         ("data: {strides: [1, fast]}", r"data.strides is \[1, 'fast'\], but must be a list of whole numbers"),
         ("data: {strides: []}", r"data.strides is \[\], but must be a list of whole numbers"),

@@ -168,7 +168,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--model", "adv4dcae"], "there is no model 'adv4dcae'; the models are adv3dcae."),
+        (["--model", "adv4dcae"], "there is no model 'adv4dcae'; the models are .*adv3dcae, "),
         (["--dataset", "circles"], "there is no data set 'circles'; choose one of shapes, ucsdped1"),
         (
             ["--data-dir", "nowhere"],
@@ -185,6 +185,14 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
             r"the held-out videos \(Train003\) are shorter than the model's 64 frames",
         ),
         (["--set", "data.strides=[0]"], r"data.strides is \[0\], but must be a list of whole numbers of at least 1"),
+        (
+            ["--set", "data.train_frames=61"],
+            "data.train_frames is 61, but the training videos .* have 60 frames; ask for",
+        ),
+        (
+            ["--set", "data.train_frames=22"],
+            "leaves 2 frames of Train002, but a window spans 4; take 2 fewer or at least 2 m",
+        ),
         (["--set", "training.speed=3"], "has no option training.speed; section training has epochs, "),
         (["--epochs", "0"], "training.epochs is 0, but must be at least 1"),
         (["--batch-size", "0"], "training.batch_size is 0, but must be at least 1"),
@@ -196,7 +204,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
         (["--resume"], "there is no run to resume in run: it holds no config.yaml; leave out --resume"),
         (["--run-dir", "file"], "the run folder file is a file; choose another with --run-dir"),
         (
-            ["--set", "model.object_crops=foreground", "--set", "model.score=mean"],
+            ["--set", "model.object_crops=foreground", "--set", "model.pooling=mean"],
             "cannot be exported: .*; use --no-export",
         ),
     ],
