@@ -76,7 +76,86 @@ def _convlstm_ae_parameters():
     return encoder + lstm(64, 64) + lstm(64, 32) + lstm(32, 64) + decoder
 
 
+def _decoupled_parameters():
+    """Trainable weights for gray frames and the (2, 3, 3) kernel, layer by layer (Li et al. 2021, fig. 1)."""
+
+    def convolution(places, before, filters, norm=True):
+        return places * before * filters + filters + (2 * filters if norm else 0)
+
+    levels = [(1, 64), (64, 128), (128, 256), (256, 512)]
+    encoder = sum(convolution(9, before, filters) + convolution(9, filters, filters) for before, filters in levels)
+    assert encoder == 4_688_064
+    motion = 3 * convolution(2 * 3 * 3, 512, 512)
+    assert motion == 14_160_384
+    # Each level: up, then two convolutions, the first of which also sees the previous frame's features.
+    decoder = convolution(9, 32, 1, norm=False)
+    for before, features, filters in ((512, 256, 128), (128, 128, 64), (64, 64, 32)):
+        decoder += convolution(4, before, filters, norm=False)
+        decoder += convolution(9, filters + features, filters) + convolution(9, filters, filters)
+    assert decoder == 1_079_105
+    assert encoder + motion + decoder == 19_927_553
+    return encoder + motion + decoder
+
+
+def _st_dissociation_parameters():
+    """Trainable weights of the default networks, layer by layer (Chang et al. 2022, fig. 2 and 4); no biases."""
+
+    def block(before, filters):  # two convolutions and the shortcut's
+        return 9 * before * filters + 9 * filters * filters + 9 * before * filters
+
+    stages = [(32, 64), (64, 128), (128, 256)]
+    blocks = sum(block(before, filters) for before, filters in stages)
+    norms = sum(2 * before for before, _ in stages)
+    appearance_encoder = 9 * 3 * 32 + norms + blocks + 9 * 256 * 256
+    assert appearance_encoder == 2_139_424
+    attention = 64 * 64 + 128 * 128 + 256 * 256
+    motion_encoder = 9 * 12 * 32 + blocks + attention + 9 * 256 * 256
+    assert motion_encoder == 2_227_584
+    # Pixel shuffle leaves a quarter of the channels to each block; the motion decoder's features are joined before it.
+    appearance_decoder = block(256 // 4, 256) + block(256 // 4, 128) + block(128 // 4, 64) + 9 * 64 * 3
+    assert appearance_decoder == 1_255_104
+    motion_decoder = block(256 // 4, 128) + block((128 + 128) // 4, 64) + block((64 + 64) // 4, 64) + 9 * 64 * 3
+    assert motion_decoder == 480_960
+    centres = 32 * (256 + 256)
+    assert centres == 16_384
+    total = appearance_encoder + motion_encoder + appearance_decoder + motion_decoder + centres
+    assert total == 6_119_456
+    return total
+
+
+def _adaptive_clustering_parameters():
+    """Trainable weights for RGB cuboids of 32 x 32, layer by layer (Jacob & Levine 2019, tables I and II)."""
+
+    def convolution(before, filters, norm=True):
+        return 9 * before * filters + filters + (2 * filters if norm else 0)
+
+    encoder = convolution(8 * 3, 64) + convolution(64, 128) + convolution(128, 256)
+    encoder += (4 * 4 * 256) * 32 + 32 + 2 * 32  # three poolings by 2: 32 x 32 becomes 4 x 4
+    decoder = 32 * (4 * 4 * 512) + 4 * 4 * 512
+    decoder += convolution(512, 256) + convolution(256, 128) + convolution(128, 64)
+    decoder += convolution(64, 32, norm=False) + convolution(32, 8 * 3, norm=False)
+    return encoder + decoder
+
+
 TINY = {
+    "adaptive_clustering": Tiny(
+        config={
+            "image_size": (32, 48),
+            "window_length": 4,
+            "window_stride": 2,
+            "cuboid_size": (16, 16),
+            "cuboid_step": 8,
+            "channels": (8, 8),
+            "code_size": 8,
+            "clusters": 3,
+            "cuboids_per_window": 6,
+            "dropout": 0.1,
+            "learning_rate": 0.01,
+        },
+        parameters=_adaptive_clustering_parameters(),
+        without_noise={"noise_stddev": (0.0,), "dropout": 0.0, "cuboids_per_window": None},
+        loss="reconstruction",
+    ),
     "adv3dcae": Tiny(
         config={
             "image_size": (32, 48),
@@ -128,6 +207,20 @@ TINY = {
         without_noise={},
         loss="reconstruction",
     ),
+    "decoupled": Tiny(
+        config={
+            "image_size": (32, 48),
+            "window_length": 4,
+            "step": 2,
+            "horizon": 2,
+            "channels": (4, 4, 8),
+            "decay_epochs": None,
+            "learning_rate": 0.01,
+        },
+        parameters=_decoupled_parameters(),
+        without_noise={"reconstruction_loss": "mse+gdl+ssim", "weight_decay": 1.0},  # it has none; these move weights
+        loss="reconstruction",
+    ),
     "luss_ae": Tiny(
         config={
             "image_size": (32, 48),
@@ -139,6 +232,19 @@ TINY = {
         parameters=_luss_ae_parameters(),
         without_noise={"accelerated_share": 1.0, "playback_rates": (3,)},  # every clip at one speed
         loss="reconstruction",
+    ),
+    "st_dissociation": Tiny(
+        config={
+            "image_size": (32, 48),
+            "channels": (4, 8, 8, 8),
+            "clusters": 4,
+            "cycles": 1,
+            "learning_rate": 0.01,
+            "centre_learning_rate": 0.01,
+        },
+        parameters=_st_dissociation_parameters(),
+        without_noise={},
+        loss="appearance",
     ),
 }
 

@@ -1,0 +1,534 @@
+"""Spatio-temporal dissociation: an appearance and a motion auto-encoder with deep k-means (Chang et al. 2022)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from keras_vad.errors import VadError
+from keras_vad.layers.attention import VarianceAttention
+from keras_vad.layers.clustering import ClusterCentres, kmeans, sample_codes
+from keras_vad.layers.shuffle import PixelShuffle
+from keras_vad.losses import gradient_difference
+from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
+from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
+from keras_vad.window import Window, as_size
+
+_STRIDE = 16  # of the attention maps; half of it is the stride of the codes
+_PRETRAINING, _ALTERNATION = 50, 100  # epochs, section 4.2 (UCSD Ped2)
+_CENTRES_SHARE = 0.2  # of the alternation
+_KMEANS_CODES = 20_000
+
+
+@keras.saving.register_keras_serializable(package="keras_vad")
+class SpatioTemporalDissociation(VideoAnomalyDetector):
+    """Spatio-temporal dissociation with variance attention and deep k-means.
+
+    One auto-encoder restores the first frame of a window (appearance), a second one, a U-Net, predicts from all but the
+    last frame how the last differs from the first (motion). First frame and difference add up to a prediction of the
+    last frame. Attention in the motion encoder amplifies places that move. The codes of both streams, joined place by
+    place, are drawn to cluster centres that training learns in turns with the networks. A pixel's anomaly is its
+    prediction error times the distance of its place's code to the centres (eq. 13).
+
+    Y. Chang, Z. Tu, W. Xie, B. Luo, S. Zhang, H. Sui, J. Yuan: "Video anomaly detection with spatio-temporal
+    dissociation", Pattern Recognition 122, 2022. Public code: https://github.com/ChangYunPeng/VideoAnomalyDetection;
+    layers that the paper does not give are its.
+
+    Deviations and choices where the paper is silent:
+        Deviation: the cluster loss is the mean over places, not the sum of eq. 11, so that its weight does not depend on
+        the frame size; the same holds for the other losses.
+        Deviation: the code of each stream has unit length over its channels, and the joined code, too: the paper
+        scales it to [0, 1] and does not say how; the public code divides each stream's by its sum of magnitudes, which
+        leaves values so small that the decoders learn slowly.
+        Deviation: the motion stream learns the difference and the score adds it to the restored first frame, as in the
+        paper; the public code compares gradients of the true first frame plus the difference.
+        Deviation: k-means starts from codes of unit length, as they are clustered later; the public code's are not.
+        The paper does not say how often networks and centres take turns (``cycles``), or how long each turn is: here
+        centres get a fifth of the epochs.
+
+    Args:
+        image_size: (height, width) of the input in pixels, or one number for both; multiples of 16. The paper's is 256.
+        window_length: Frames in a window, T; the last one is predicted and scored. The paper's value is 5.
+        channels: Of the first convolution and of the three stages of both encoders; the decoders follow. Multiples of
+            4 but the first.
+        streams: ``"both"``, or only ``"appearance"`` or ``"motion"`` (table 2). With one stream the error is its own:
+            of the first frame, or of the difference.
+        attention: Whether the motion encoder has variance attention (table 2).
+        clusters: Number of cluster centres, K (table 3); ``None`` for no k-means (table 2).
+        sharpness: alpha of the soft assignment, eq. 10; 25 in the public code.
+        cluster_weight: lambda_r of eq. 12; 0.1 in the public code.
+        gradient_weight: Weight of the gradient loss in eq. 6. The paper's value is 1.
+        cycles: How many times networks and centres take turns.
+        pooling: How the map of a frame becomes its score: ``"mean"`` (the paper), ``"excess"`` or ``"max"``, see
+            ``keras_vad.models.detector.Pooling``.
+        pooling_sigma: Deviation of the blur of ``"excess"`` and ``"max"``, as a share of the height.
+        pooling_quantile: ``"excess"`` counts from this quantile of normal errors.
+        learning_rate: Of the networks' Adam; a tenth of it in the second half of the cycles. The paper's value is 1e-4.
+        centre_learning_rate: Of the centres' Adam. The paper's value is 1e-5.
+
+    Call arguments:
+        windows: float32, (batch, T, H, W, 3), RGB in [0, 1], from ``preprocess``. A gray camera's three channels are
+            equal.
+
+    Example:
+    >>> import numpy as np
+    >>> detector = SpatioTemporalDissociation(image_size=32, channels=(4, 4, 8, 8), clusters=3)
+    >>> scores = detector.score_video(np.zeros((20, 48, 64, 3), "uint8"))
+    >>> scores.frame_index[[0, -1]].tolist()
+    [4, 19]
+    """
+
+    def __init__(
+        self,
+        image_size: int | Sequence[int] = (256, 256),
+        window_length: int = 5,
+        channels: Sequence[int] = (32, 64, 128, 256),
+        streams: str = "both",
+        attention: bool = True,
+        clusters: int | None = 32,
+        sharpness: float = 25.0,
+        cluster_weight: float = 0.1,
+        gradient_weight: float = 1.0,
+        cycles: int = 10,
+        pooling: str = "mean",
+        pooling_sigma: float = 0.03,
+        pooling_quantile: float = 0.99,
+        learning_rate: float = 1e-4,
+        centre_learning_rate: float = 1e-5,
+        name: str | None = None,
+    ) -> None:
+        size = as_size(image_size)
+        if any(side % _STRIDE for side in size):
+            raise VadError(f"image_size is {size}, but height and width must be multiples of {_STRIDE}.")
+        check_choice("streams", streams, ("both", "appearance", "motion"))
+        check_channels("channels", channels, 4)
+        if len(channels) != 4 or any(number % 4 for number in channels[1:]):
+            raise VadError(
+                f"channels are {tuple(channels)}, but must be four numbers, the last three multiples of 4 because pixel "
+                "shuffle divides them."
+            )
+        check_at_least(2, window_length=window_length)
+        check_at_least(1, cycles=cycles, clusters=1 if clusters is None else clusters)
+        check_at_least(0, cluster_weight=cluster_weight, gradient_weight=gradient_weight)
+        check_above(0, sharpness=sharpness, learning_rate=learning_rate, centre_learning_rate=centre_learning_rate)
+        super().__init__(
+            Window(
+                length=window_length - 1, size=size, channels=3, offsets=(last := window_length - 1,), targets=(last,)
+            ),
+            pooling=Pooling(pooling, pooling_sigma, pooling_quantile),
+            name=name,
+        )
+        # The mean is the paper's score, and its regularity 1 / mean is what the paper rescales (eq. 13 and 14).
+        self.paper_rescaling = "inverse_min_max" if pooling == "mean" else "min_max"
+
+        # === Networks ===
+        self.appearance_encoder: keras.Model | None = None
+        self.appearance_decoder: keras.Model | None = None
+        self.motion_encoder: keras.Model | None = None
+        self.motion_decoder: keras.Model | None = None
+        if streams != "motion":
+            self.appearance_encoder = build_appearance_encoder(size, channels)
+            self.appearance_decoder = build_appearance_decoder(size, channels)
+        if streams != "appearance":
+            self.motion_encoder = build_motion_encoder(size, window_length - 1, channels, attention)
+            self.motion_decoder = build_motion_decoder(size, channels)
+        self.cluster_centres: ClusterCentres | None = None
+        if clusters is not None:
+            code_size = channels[-1] * (2 if streams == "both" else 1)
+            self.cluster_centres = ClusterCentres(clusters, code_size, dtype="float32", name="cluster_centres")
+            self.loss_weight("cluster", cluster_weight)
+
+        # === Config ===
+        self.image_size = size
+        self.window_length = window_length
+        self.channels = tuple(channels)
+        self.streams = streams
+        self.attention = attention
+        self.clusters = clusters
+        self.sharpness = sharpness
+        self.cluster_weight = cluster_weight
+        self.gradient_weight = gradient_weight
+        self.cycles = cycles
+        self.learning_rate = learning_rate
+        self.centre_learning_rate = centre_learning_rate
+
+        pooled = ("mean_error", "excess_error", "max_error")
+        self.parts = tuple(part for part in pooled if part != f"{pooling}_error")
+        if streams == "both":
+            self.parts += ("appearance_error", "motion_error")
+        if clusters is not None:
+            self.parts += ("plain_error", "cluster_distance")
+
+    # === Losses and training ===
+
+    def phases(self) -> list[TrainingPhase]:
+        """Section 4.2: both auto-encoders alone, k-means on their codes, then networks and centres in turns."""
+        slower = self.learning_rate / 10  # after epoch 100 of 150
+        networks = tuple(name for name in _NETWORKS if getattr(self, name) is not None)
+        half = _ALTERNATION // 2
+        if self.clusters is None:
+            return [
+                TrainingPhase("networks", _PRETRAINING + half, networks),
+                TrainingPhase("networks, slower", half, networks, learning_rate=slower),
+            ]
+        phases = [TrainingPhase("pretraining", _PRETRAINING, networks, {"cluster": 0.0})]
+        weights = {"cluster": self.cluster_weight}
+        of_centres = max(1, round(_ALTERNATION * _CENTRES_SHARE / self.cycles))
+        of_networks = max(1, round(_ALTERNATION / self.cycles) - of_centres)
+        for cycle in range(self.cycles):
+            rate = slower if cycle >= self.cycles / 2 else None
+            start = type(self).initialise_centres if cycle == 0 else None
+            phases += [
+                TrainingPhase(f"networks {cycle + 1}", of_networks, networks, weights, rate, start),
+                TrainingPhase(f"centres {cycle + 1}", of_centres, ("cluster_centres",), weights),
+            ]
+        return phases
+
+    def initialise_centres(self, windows: tf.data.Dataset) -> None:
+        """Set the centres to those that k-means finds among codes of training windows.
+
+        Args:
+            windows: Training windows, uint8 (batch, T, H0, W0, 3).
+        """
+        assert self.cluster_centres is not None
+        encode = tf.function(lambda batch: self.codes(self.preprocess(batch)))
+        codes = sample_codes(windows, encode, _KMEANS_CODES, self.seed)
+        self.cluster_centres.centres.assign(kmeans(codes, self.cluster_centres.clusters, self.seed))
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        centre_optimizer: keras.optimizers.Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set the optimizers of networks and centres; the defaults are the paper's (section 4.2)."""
+        super().compile(
+            optimizer=optimizer or self._adam(self.learning_rate), jit_compile=False, auto_scale_loss=False, **kwargs
+        )
+        self.centre_optimizer = centre_optimizer or self._adam(self.centre_learning_rate)
+
+    def _adam(self, rate: float) -> keras.optimizers.Optimizer:
+        optimizer = keras.optimizers.Adam(rate)
+        float16 = self._networks()[0].dtype_policy.name == "mixed_float16"
+        return keras.optimizers.LossScaleOptimizer(optimizer) if float16 else optimizer
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The networks' and, with clusters, the centres'."""
+        return [self.optimizer, self.centre_optimizer][: 1 if self.cluster_centres is None else 2]
+
+    def build_optimizers(self) -> None:
+        """Create both optimizers' variables."""
+        self.optimizer.build(self._network_weights())
+        if self.cluster_centres is not None:
+            self.centre_optimizer.build(self.cluster_centres.trainable_variables)
+
+    def _networks(self) -> list[keras.Model]:
+        return [network for name in _NETWORKS if (network := getattr(self, name)) is not None]
+
+    def _network_weights(self) -> list[keras.Variable]:
+        return [weight for network in self._networks() for weight in network.trainable_variables]
+
+    def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """One replica's shares of the losses.
+
+        Args:
+            frames: uint8, (batch, T, H0, W0, 3).
+            training: Whether to use batch statistics.
+
+        Returns:
+            Those of ``appearance`` (eq. 3), ``motion`` and ``gradient`` (the two terms of eq. 6) and ``cluster``
+            (eq. 11) that the streams and clusters have; float32 scalars.
+        """
+        seen = self._look(self.preprocess(frames), training)
+        losses = {}
+        if seen.restored is not None:
+            losses["appearance"] = tf.reduce_mean(tf.square(seen.first - seen.restored), axis=(1, 2, 3))
+        if seen.difference is not None:
+            true = seen.last - seen.first
+            losses["motion"] = tf.reduce_mean(tf.square(true - seen.difference), axis=(1, 2, 3))
+            losses["gradient"] = gradient_difference(true, seen.difference)
+        if self.cluster_centres is not None:
+            losses["cluster"] = tf.reduce_mean(self._cluster_distance(seen.codes), axis=(1, 2))
+        return {name: self.global_mean(per_example) for name, per_example in losses.items()}
+
+    def train_step(self, data: tf.Tensor) -> Logs:
+        """One step of the networks (eq. 12), the centres (eq. 11) or both, whichever are trainable.
+
+        Args:
+            data: uint8, (batch, T, H0, W0, 3).
+        """
+        with tf.GradientTape(persistent=True) as tape:
+            losses = self.compute_losses(data, training=True)
+            weights = {"gradient": self.gradient_weight}
+            if self.cluster_centres is not None:
+                weights["cluster"] = tf.convert_to_tensor(self.loss_weight("cluster"))
+                cluster_loss = self.centre_optimizer.scale_loss(losses["cluster"])
+            loss = tf.add_n([weights.get(name, 1.0) * share for name, share in losses.items()])
+            loss = self.optimizer.scale_loss(loss)
+        if variables := self._network_weights():
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        if self.cluster_centres is not None and (variables := self.cluster_centres.trainable_variables):
+            gradients = tape.gradient(cluster_loss, variables)
+            self.centre_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self.logged(losses)
+
+    def test_step(self, data: tf.Tensor) -> Logs:
+        """The losses of a batch, without learning.
+
+        Args:
+            data: uint8, (batch, T, H0, W0, 3).
+        """
+        return self.logged(self.compute_losses(data, training=False))
+
+    # === Scores ===
+
+    def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Prediction error times cluster distance; see the base class.
+
+        Args:
+            windows: float32, (batch, T, H, W, 3).
+
+        Returns:
+            ``maps`` (batch, 1, H, W): the norm over RGB of the last frame's prediction error (with one stream: of that
+            stream's error), times the cluster distance of its place (eq. 13); ``mean_error``, ``excess_error`` and
+            ``max_error`` of the map, and ``frame_scores``, the one that ``pooling`` chose. With both streams the mean
+            ``appearance_error`` of the first frame and ``motion_error`` of the difference; with clusters
+            ``plain_error``, the mean error without the distance, and ``cluster_distance``, the mean of this.
+        """
+        seen = self._look(windows, training=False)
+        errors = {}
+        if seen.restored is not None:
+            errors["appearance_error"] = tf.norm(seen.first - seen.restored, axis=-1)
+        if seen.difference is not None:
+            errors["motion_error"] = tf.norm(seen.last - seen.first - seen.difference, axis=-1)
+        (error, *_), parts = errors.values(), {}
+        if seen.restored is not None and seen.difference is not None:
+            parts = {name: tf.reduce_mean(maps, axis=(1, 2))[:, None] for name, maps in errors.items()}
+            error = tf.norm(seen.last - (seen.restored + seen.difference), axis=-1)
+        if self.cluster_centres is not None:
+            distance = self._cluster_distance(seen.codes)
+            parts["plain_error"] = tf.reduce_mean(error, axis=(1, 2))[:, None]
+            parts["cluster_distance"] = tf.reduce_mean(distance, axis=(1, 2))[:, None]
+            error *= tf.repeat(tf.repeat(distance, _STRIDE // 2, axis=1), _STRIDE // 2, axis=2)
+        maps = error[:, None]
+        return {"maps": maps, **self.pooled(maps), **parts}
+
+    def codes(self, windows: tf.Tensor) -> tf.Tensor:
+        """The codes that are clustered: r of section 3.5, for pictures of the clusters and for k-means.
+
+        Args:
+            windows: float32, (batch, T, H, W, 3), from ``preprocess``.
+
+        Returns:
+            float32, (batch, H / 8, W / 8, channels of both streams' codes), appearance first; of unit length.
+        """
+        return self._encode(windows, training=False).codes
+
+    def attention_maps(self, windows: tf.Tensor) -> list[tf.Tensor]:
+        """Where the motion encoder looks (figure 9).
+
+        Args:
+            windows: float32, (batch, T, H, W, 3), from ``preprocess``.
+
+        Returns:
+            For each of the three stages, the first first, float32 (batch, H / 16, W / 16), which adds up to 1.
+
+        Raises:
+            VadError: If the detector has no attention.
+        """
+        if self.motion_encoder is None or not self.attention:
+            raise VadError(
+                f"the detector has no attention (streams is {self.streams!r}, attention is {self.attention}); train one "
+                "with attention and a motion stream."
+            )
+        return self._encode(windows, training=False).attention
+
+    def cluster_of(self, codes: tf.Tensor) -> tf.Tensor:
+        """Number of the nearest centre of each code, int64 (...,), for pictures of the clusters.
+
+        Args:
+            codes: float32, (..., D), from ``codes``.
+        """
+        if self.cluster_centres is None:
+            raise VadError("the detector has no clusters (clusters is None); train one with clusters.")
+        return tf.argmin(self.cluster_centres(codes), axis=-1)
+
+    def _encode(self, windows: tf.Tensor, training: bool) -> "_Encoded":
+        codes, attention, motion = [], [], []
+        if self.appearance_encoder is not None:
+            codes.append(self.appearance_encoder(windows[:, 0], training=training))
+        if self.motion_encoder is not None:
+            _, length, height, width, channels = windows.shape
+            stacked = tf.transpose(windows[:, :-1], [0, 2, 3, 1, 4])
+            stacked = tf.reshape(stacked, [-1, height, width, (length - 1) * channels])
+            encoded = self.motion_encoder(stacked, training=training)
+            motion, attention = encoded[:3], encoded[3:]
+            codes.append(motion[0])
+        # Each has unit length, so their joined code is as long as there are streams.
+        joined = tf.concat(codes, axis=-1) / len(codes) ** 0.5
+        return _Encoded(codes[0] if self.appearance_encoder is not None else None, motion, joined, attention)
+
+    def _look(self, windows: tf.Tensor, training: bool) -> "_Seen":
+        encoded = self._encode(windows, training)
+        restored = difference = None
+        if self.appearance_decoder is not None:
+            restored = self.appearance_decoder(encoded.appearance, training=training)
+        if self.motion_decoder is not None:
+            difference = self.motion_decoder(encoded.motion, training=training)
+        return _Seen(windows[:, 0], windows[:, -1], restored, difference, encoded.codes)
+
+    def _cluster_distance(self, codes: tf.Tensor) -> tf.Tensor:
+        """Equation 10: squared distances to the centres, weighted by the soft assignment; (batch, h, w)."""
+        assert self.cluster_centres is not None
+        squares = self.cluster_centres(codes)
+        distances = tf.sqrt(tf.maximum(squares, 1e-12))  # whose gradient at 0 is not finite
+        return tf.reduce_sum(tf.nn.softmax(-self.sharpness * distances) * squares, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            "image_size": self.image_size,
+            "window_length": self.window_length,
+            "channels": self.channels,
+            "streams": self.streams,
+            "attention": self.attention,
+            "clusters": self.clusters,
+            "sharpness": self.sharpness,
+            "cluster_weight": self.cluster_weight,
+            "gradient_weight": self.gradient_weight,
+            "cycles": self.cycles,
+            "pooling": self.pooling.kind,
+            "pooling_sigma": self.pooling.sigma,
+            "pooling_quantile": self.pooling.quantile,
+            "learning_rate": self.learning_rate,
+            "centre_learning_rate": self.centre_learning_rate,
+            "name": self.name,
+        }
+
+
+_NETWORKS = ("appearance_encoder", "appearance_decoder", "motion_encoder", "motion_decoder")
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """What the encoders make of windows: appearance code, motion code with the features that skip, the joined code."""
+
+    appearance: tf.Tensor | None
+    motion: list[tf.Tensor]
+    codes: tf.Tensor
+    attention: list[tf.Tensor]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """First and last frame, the first one restored, the predicted difference of the last to it, and the codes."""
+
+    first: tf.Tensor
+    last: tf.Tensor
+    restored: tf.Tensor | None
+    difference: tf.Tensor | None
+    codes: tf.Tensor
+
+
+def build_appearance_encoder(size: tuple[int, int], channels: Sequence[int]) -> keras.Model:
+    """The encoder of figure 2: a convolution, three residual blocks of stride 2 with batch normalisation before each.
+
+    Args:
+        size: (height, width).
+        channels: Of the first convolution and the three blocks.
+
+    Returns:
+        A model from float32 (batch, height, width, 3) to a code of unit length, float32
+        (batch, height / 8, width / 8, channels[-1]).
+    """
+    inputs = keras.Input((*size, 3), name="frame")
+    x = layers.ReLU()(_convolution(inputs, channels[0]))
+    for filters in channels[1:]:
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+        x = _residual_block(x, filters, stride=2)
+    x = layers.ReLU()(_convolution(x, channels[-1]))
+    return keras.Model(inputs, _unit_length(x), name="appearance_encoder")
+
+
+def build_appearance_decoder(size: tuple[int, int], channels: Sequence[int]) -> keras.Model:
+    """The decoder of figure 2: three pixel shuffles, a residual block after each.
+
+    Args:
+        size: (height, width) of the restored frame.
+        channels: Those of the encoder.
+
+    Returns:
+        A model from the code to float32 (batch, height, width, 3).
+    """
+    inputs = keras.Input((size[0] // 8, size[1] // 8, channels[-1]), name="code")
+    x = inputs
+    for filters in channels[:0:-1]:
+        x = _residual_block(PixelShuffle(2)(x), filters)
+    return keras.Model(inputs, _convolution(x, 3, dtype="float32"), name="appearance_decoder")
+
+
+def build_motion_encoder(size: tuple[int, int], length: int, channels: Sequence[int], attention: bool) -> keras.Model:
+    """The encoder of figure 4: like the appearance encoder without batch normalisation, attention after each block.
+
+    Args:
+        size: (height, width).
+        length: Frames, stacked as channels.
+        channels: Of the first convolution and the three blocks.
+        attention: Whether there is attention.
+
+    Returns:
+        A model from float32 (batch, height, width, 3 * length) to a list: the code of unit length, float32
+        (batch, height / 8, width / 8, channels[-1]), the features of the second and of the first block, and with
+        attention the maps of the three, float32 (batch, height / 16, width / 16).
+    """
+    inputs = keras.Input((*size, 3 * length), name="frames")
+    x = layers.ReLU()(_convolution(inputs, channels[0]))
+    features, maps = [], []
+    for filters, pool_size in zip(channels[1:], (8, 4, 2), strict=True):
+        x = _residual_block(x, filters, stride=2)
+        if attention:
+            x, attention_map = VarianceAttention(pool_size)(x)
+            maps.append(attention_map)
+        features.append(x)
+    code = _unit_length(_convolution(x, channels[-1]))
+    return keras.Model(inputs, [code, features[1], features[0], *maps], name="motion_encoder")
+
+
+def build_motion_decoder(size: tuple[int, int], channels: Sequence[int]) -> keras.Model:
+    """The decoder of figure 4: like the appearance decoder, with features of the encoder joined in.
+
+    Args:
+        size: (height, width) of the predicted difference.
+        channels: Those of the encoder.
+
+    Returns:
+        A model from the code and the features of the second and first block to float32 (batch, height, width, 3).
+    """
+    height, width = size
+    code = keras.Input((height // 8, width // 8, channels[3]), name="code")
+    second = keras.Input((height // 4, width // 4, channels[2]), name="second")
+    first = keras.Input((height // 2, width // 2, channels[1]), name="first")
+    x = _residual_block(PixelShuffle(2)(code), channels[2])
+    x = layers.Concatenate()([x, second])
+    x = _residual_block(PixelShuffle(2)(x), channels[1])
+    x = layers.Concatenate()([x, first])
+    x = _residual_block(PixelShuffle(2)(x), channels[1])
+    return keras.Model([code, second, first], _convolution(x, 3, dtype="float32"), name="motion_decoder")
+
+
+def _convolution(x: keras.KerasTensor, filters: int, stride: int = 1, **options: Any) -> keras.KerasTensor:
+    return layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, **options)(x)
+
+
+def _residual_block(x: keras.KerasTensor, filters: int, stride: int = 1) -> keras.KerasTensor:
+    """Two convolutions and a third beside them as shortcut (section 3.2); no normalisation inside."""
+    y = layers.LeakyReLU(0.01)(_convolution(x, filters, stride))
+    y = layers.Add()([_convolution(y, filters), _convolution(x, filters, stride)])
+    return layers.LeakyReLU(0.01)(y)
+
+
+def _unit_length(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.UnitNormalization(axis=-1, dtype="float32", name="code")(x)
