@@ -5,6 +5,7 @@ shapes stand for UCSD Ped2 and every training is cut to two steps of a tiny netw
 """
 
 import importlib
+import json
 import re
 import shlex
 import socket
@@ -14,14 +15,16 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+import keras_vad  # noqa: E402  (found through the path above)
+from tests.models.test_contract import TINY  # noqa: E402
+
+RECIPES = ROOT / "keras_vad" / "recipes"
 SHORT = [
-    "training.epochs=1",
     "training.steps_per_epoch=2",
     "training.batch_size=2",
     "training.validation_steps=1",
-    "model.image_size=32",
-    "model.channels=[2,2]",
-    "model.discriminator_channels=[2,2]",
 ]
 STARTED: list[subprocess.Popen[str]] = []
 PORT = 0
@@ -43,12 +46,21 @@ def shortened(words: list[str]) -> list[str]:
     words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
     words = [word.replace("8500", str(PORT)) for word in words]
     if words[:2] == ["python", "tools/train.py"]:
+        model = words[words.index("--model") + 1]
         if "--recipe" not in words:
             words += ["--recipe", "compact", "--run-dir", "runs/full_size"]  # shapes have no recipe of full size
-        for option in ("--epochs", "--batch-size"):
-            if option in words:
-                words[words.index(option) + 1] = "2"
-        for setting in SHORT:
+        recipe = words.index("--recipe") + 1
+        if words[recipe] == "compact" and not (RECIPES / f"{model}_shapes_compact.yaml").exists():
+            words[recipe] = str(RECIPES / f"{model}_ucsdped2_compact.yaml")
+        phases = len(keras_vad.build(model, **TINY[model].config).phases())
+        if "--epochs" in words:
+            words[words.index("--epochs") + 1] = str(phases + 1)
+        else:
+            words += ["--epochs", str(phases)]
+        if "--batch-size" in words:
+            words[words.index("--batch-size") + 1] = "2"
+        tiny = [f"model.{name}={json.dumps(value)}" for name, value in TINY[model].config.items()]
+        for setting in [*SHORT, *tiny]:
             words += ["--set", setting]
     return words
 
@@ -84,7 +96,6 @@ def main(page: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         PORT = free.getsockname()[1]
-    sys.path.insert(0, str(ROOT))
     names: dict[str, object] = {}
     try:
         for language, text in blocks(page):

@@ -157,7 +157,7 @@ def test_windows_do_not_overlap_unless_told_to():
     assert Adv3DCAE(**TINY, window_stride=3).window.hop == 3
 
 
-def test_excess_counts_what_exceeds_the_normal_level():
+def test_pooling_of_blurred_errors_against_scipy():
     detector = build(pooling="excess", pooling_sigma=0.05)
     detector.normal_level.assign(0.1)
     video = raw_video(8)
@@ -172,6 +172,7 @@ def test_excess_counts_what_exceeds_the_normal_level():
         )
         expected = np.maximum(blurred - 0.1, 0).mean()
         assert float(output["frame_scores"][0, t]) == pytest.approx(expected, rel=1e-3)
+        assert float(output["max_error"][0, t]) == pytest.approx(blurred.max(), rel=1e-3)
 
 
 def test_the_level_is_the_quantile_of_normal_errors():
