@@ -142,15 +142,16 @@ TINY = {
         config={
             "image_size": (32, 48),
             "window_length": 4,
-            "window_stride": 2,
+            "window_stride": 1,  # else frames tie
             "cuboid_size": (16, 16),
-            "cuboid_step": 8,
-            "channels": (8, 8),
-            "code_size": 8,
+            "cuboid_step": 16,
+            "channels": (16, 16),
+            "noise_stddev": (0.01,),
+            "dropout": 0.02,
+            "code_size": 16,
             "clusters": 3,
-            "cuboids_per_window": 6,
-            "dropout": 0.1,
-            "learning_rate": 0.01,
+            "cuboids_per_window": 5,
+            "learning_rate": 0.02,
         },
         parameters=_adaptive_clustering_parameters(),
         without_noise={"noise_stddev": (0.0,), "dropout": 0.0, "cuboids_per_window": None},
@@ -191,7 +192,7 @@ TINY = {
             "learning_rate": 0.01,
         },
         parameters=_conv_ae_parameters(),
-        without_noise={},
+        without_noise={"input_scale": 20.0},  # moves the weights further
         loss="reconstruction",
     ),
     "convlstm_ae": Tiny(
@@ -204,7 +205,7 @@ TINY = {
             "learning_rate": 0.01,
         },
         parameters=_convlstm_ae_parameters(),
-        without_noise={},
+        without_noise={"input_scale": 20.0, "lstm_channels": (8,)},  # moves the weights further
         loss="reconstruction",
     ),
     "decoupled": Tiny(
