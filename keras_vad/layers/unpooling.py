@@ -116,11 +116,14 @@ def _unpool(inputs: tf.Tensor, position: tf.Tensor, pool_size: tuple[int, ...]) 
 
     @tf.custom_gradient
     def unpool(inputs: tf.Tensor) -> Any:
+        output = _from_boxes(tf.one_hot(position, n_places, dtype=inputs.dtype) * inputs[..., None], pool_size)
+
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            boxes = _to_boxes(upstream, pool_size)
+            # The gradient of a strided transposed convolution does not know its shape.
+            boxes = _to_boxes(tf.ensure_shape(upstream, output.shape), pool_size)
             return tf.reduce_sum(tf.one_hot(position, n_places, dtype=boxes.dtype) * boxes, axis=-1)
 
-        return _from_boxes(tf.one_hot(position, n_places, dtype=inputs.dtype) * inputs[..., None], pool_size), gradient
+        return output, gradient
 
     return unpool(inputs)
 
