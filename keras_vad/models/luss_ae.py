@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
 from keras_vad.models.checks import check_above, check_channels, check_choice
-from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
+from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
 from keras_vad.window import Window, as_size
 
 TASKS = ("reconstruction", "prediction", "playback")
@@ -53,6 +54,9 @@ class LussAE(VideoAnomalyDetector):
             subsampled) in the score (table 4); the losses are mean squared errors in any case.
         score_weights: alpha 1 to 3 of eq. 15, of reconstruction, prediction and playback. The paper's values are
             (0.1, 0.8, 1) for Ped2, (0.1, 1, 0.1) for Avenue, (0.2, 0.2, 0.9) for ShanghaiTech.
+        task_scaling: ``"none"``: eq. 15 as printed. ``"held_out"`` (ours): the pooled error, and the log-odds of an
+            accelerated clip in place of its probability, are first divided by their range (q99 - q1) over held-out
+            normal frames. Errors are thousandths where a probability is one, so the weights mean little without it.
         rescaling: Rescaling of the scores per video in the protocol ``paper``: ``"robust"`` (eq. 16) or ``"min_max"``
             (table 5).
         subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is
@@ -87,6 +91,7 @@ class LussAE(VideoAnomalyDetector):
         accelerated_share: float = 0.5,
         error: str = "bpe",
         score_weights: Sequence[float] = (0.1, 0.8, 1.0),
+        task_scaling: str = "none",
         rescaling: str = "robust",
         subtract_background: bool = False,
         input_scale: float = 1.0,
@@ -98,6 +103,7 @@ class LussAE(VideoAnomalyDetector):
     ) -> None:
         check_channels("channels", channels, 1)
         check_choice("error", error, ERRORS)
+        check_choice("task_scaling", task_scaling, ("none", "held_out"))
         check_choice("rescaling", rescaling, ("robust", "min_max"))
         check_above(0, input_scale=input_scale, learning_rate=learning_rate)
         for task in tasks:
@@ -136,6 +142,9 @@ class LussAE(VideoAnomalyDetector):
         if "playback" in tasks:
             self.playback_head = build_playback_head(latent_shape, name="playback_head")
 
+        self.error_range = self._constant("error_range", np.ones(()))
+        self.playback_range = self._constant("playback_range", np.ones(()))
+
         # === Config ===
         self.image_size = size
         self.window_length = window_length
@@ -146,6 +155,7 @@ class LussAE(VideoAnomalyDetector):
         self.accelerated_share = accelerated_share
         self.error = error
         self.score_weights = tuple(score_weights)
+        self.task_scaling = task_scaling
         self.rescaling = rescaling
         self.subtract_background = subtract_background
         self.input_scale = input_scale
@@ -153,11 +163,13 @@ class LussAE(VideoAnomalyDetector):
 
         self.paper_rescaling = rescaling
 
-        others = {"mean", "excess", "max"} - {pooling} if self.decoder else set()
         measured = {"reconstruction": "reconstruction_error", "prediction": "prediction_error", "playback": "playback"}
-        self.parts = tuple(measured[task] for task in self.tasks)
-        self.parts += tuple(f"{kind}_error" for kind in sorted(others))
-        if pooling != "mean":
+        self.parts = tuple(measured[task] for task in TASKS if task in self.tasks)
+        if self.decoder is not None:
+            self.parts += ("mean_error", "excess_error", "max_error")
+        if task_scaling == "held_out" and self.playback_head is not None:
+            self.parts += ("playback_log_odds",)
+        if pooling != "mean" or task_scaling != "none":
             self.parts += ("paper_score",)
 
     @property
@@ -276,31 +288,57 @@ class LussAE(VideoAnomalyDetector):
             windows: float32, (batch, T + 1, H, W, 1), from ``preprocess``.
 
         Returns:
-            ``maps`` (batch, 1, h, w), the weighted sum of both error maps, at half the resolution for ``"bpe"`` (one
-            place that holds ``playback`` if that is the only task); ``frame_scores``, eq. 15 with the map's sum pooled
-            as ``pooling`` says, and ``paper_score``, eq. 15 itself; ``reconstruction_error`` (eq. 12),
-            ``prediction_error`` (eq. 13) and ``playback`` (eq. 14); all float32 (batch, 1).
+            ``maps`` (batch, 1, h, w), alpha 1 times the error map of the reconstruction plus alpha 2 times that of the
+            prediction, at half the resolution for ``"bpe"`` (one place, holding ``playback``, if that is the only
+            task); ``mean_error``, ``excess_error`` and ``max_error``, that map pooled; ``reconstruction_error``
+            (eq. 12), ``prediction_error`` (eq. 13), ``playback`` (eq. 14) and ``playback_log_odds``; ``paper_score``,
+            eq. 15; ``frame_scores``, the same with ``pooling`` and ``task_scaling``. Scores are float32 (batch, 1).
         """
         windows = self._scaled(windows)
         latent = self.encoder(windows[:, : self.window_length], training=False)
-        weights = dict(self._weighted(self.score_weights))
         output: dict[str, tf.Tensor] = {}
+        scores, paper_scores = [], []
         if self.decoder is not None:
-            weighted = []
-            for task, residual in self._residuals(windows, latent, training=False).items():
-                errors = tf.reduce_mean(error_maps(residual[..., 0], self.error), axis=1)
-                output[f"{task}_error"] = tf.reduce_mean(errors, axis=(1, 2))[:, None]
-                weighted.append(weights[task] * errors)
-            maps = tf.add_n(weighted)[:, None]
-            output |= {"maps": maps, **self.pooled(maps)}
-            output["paper_score"] = output["mean_error"]
+            output |= self._errors(windows, latent)
+            paper_scores.append(output["mean_error"])
+            scores.append(output.pop("frame_scores"))
+            if self.task_scaling == "held_out":
+                scores[-1] *= sum(self.score_weights[:2]) / tf.convert_to_tensor(self.error_range)
         if self.playback_head is not None:
-            playback = tf.nn.softmax(self.playback_head(latent, training=False))[:, 1:]
-            for score in ("frame_scores", "paper_score"):
-                output[score] = output.get(score, 0.0) + weights["playback"] * playback
-            output["playback"] = playback
-            output.setdefault("maps", playback[:, :, None, None])
-        return output
+            logits, weight = self.playback_head(latent, training=False), self.score_weights[2]
+            output |= {"playback": tf.nn.softmax(logits)[:, 1:], "playback_log_odds": logits[:, 1:] - logits[:, :1]}
+            paper_scores.append(weight * output["playback"])
+            scores.append(paper_scores[-1])
+            if self.task_scaling == "held_out":
+                scores[-1] = weight * output["playback_log_odds"] / tf.convert_to_tensor(self.playback_range)
+            output.setdefault("maps", output["playback"][:, :, None, None])
+        return {"frame_scores": tf.add_n(scores), "paper_score": tf.add_n(paper_scores), **output}
+
+    def _errors(self, windows: tf.Tensor, latent: tf.Tensor) -> dict[str, tf.Tensor]:
+        """``maps``, what ``pooled`` makes of them, and the errors of reconstruction and prediction."""
+        weights = dict(self._weighted(self.score_weights))
+        maps, parts = [], {}
+        for task, residual in self._residuals(windows, latent, training=False).items():
+            errors = tf.reduce_mean(error_maps(residual[..., 0], self.error), axis=1, keepdims=True)
+            parts[f"{task}_error"] = tf.reduce_mean(errors, axis=(2, 3))
+            maps.append(weights[task] * errors)
+        total = tf.add_n(maps)
+        return {"maps": total, **self.pooled(total), **parts}
+
+    def fit_normality(
+        self, windows: tf.data.Dataset, held_out: Sequence[VideoLike], alarm_quantile: float = 0.99
+    ) -> None:
+        """Set what ``task_scaling`` divides by, beside what the base class does."""
+        super().fit_normality(windows, held_out, alarm_quantile)
+        if self.task_scaling == "none":
+            return
+        normal = [self.score_video(video).parts for video in held_out]
+        if self.decoder is not None:
+            assert self.pooling is not None
+            self.error_range.assign(_range([parts[f"{self.pooling.kind}_error"] for parts in normal]))
+        if self.playback_head is not None:
+            self.playback_range.assign(_range([parts["playback_log_odds"] for parts in normal]))
+        super().fit_normality(windows, held_out, alarm_quantile)  # the scores have changed
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
@@ -315,6 +353,7 @@ class LussAE(VideoAnomalyDetector):
             "accelerated_share": self.accelerated_share,
             "error": self.error,
             "score_weights": self.score_weights,
+            "task_scaling": self.task_scaling,
             "rescaling": self.rescaling,
             "subtract_background": self.subtract_background,
             "input_scale": self.input_scale,
@@ -324,6 +363,12 @@ class LussAE(VideoAnomalyDetector):
             "learning_rate": self.learning_rate,
             "name": self.name,
         }
+
+
+def _range(normal: Sequence[np.ndarray]) -> float:
+    """q99 - q1 of the scores of normal videos, as in eq. 16; 1 if they are all equal."""
+    low, high = np.quantile(np.concatenate(normal), [0.01, 0.99])
+    return float(high - low) or 1.0
 
 
 def error_maps(residual: tf.Tensor, error: str) -> tf.Tensor:
