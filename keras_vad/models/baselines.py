@@ -1,4 +1,4 @@
-"""Three plain auto-encoders that every paper compares itself with (Hasan et al. 2016, Chong & Tay 2017, Gong et al. 2019).
+"""Three plain auto-encoders that papers compare themselves with (Hasan 2016, Chong & Tay 2017, Gong 2019).
 
 They share all but their networks: restore windows of normal video, and score a frame by what could not be restored.
 """

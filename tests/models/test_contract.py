@@ -192,7 +192,7 @@ TINY = {
             "learning_rate": 0.01,
         },
         parameters=_conv_ae_parameters(),
-        without_noise={"input_scale": 20.0},  # moves the weights further
+        without_noise={"input_scale": 10.0, "weight_decay": 500.0},  # both losses move the weights
         loss="reconstruction",
     ),
     "convlstm_ae": Tiny(
@@ -205,7 +205,7 @@ TINY = {
             "learning_rate": 0.01,
         },
         parameters=_convlstm_ae_parameters(),
-        without_noise={"input_scale": 20.0, "lstm_channels": (8,)},  # moves the weights further
+        without_noise={},
         loss="reconstruction",
     ),
     "decoupled": Tiny(
