@@ -10,8 +10,8 @@ import tensorflow as tf
 class VarianceAttention(keras.layers.Layer):
     """Variance attention (Chang et al. 2022, section 3.4, figure 5): places whose channels differ much are amplified.
 
-    An embedding of the features, a 1 x 1 convolution without bias (eq. 7), is averaged over boxes; the variance over its
-    channels (eq. 8) goes through a softmax over all places (eq. 9), which is the attention map. The features are
+    An embedding of the features, a 1 x 1 convolution without bias (eq. 7), is averaged over boxes; the variance over
+    its channels (eq. 8) goes through a softmax over all places (eq. 9), which is the attention map. The features are
     multiplied with exp(attention), enlarged to their size by repetition.
 
     Deviation: eq. 8 as printed takes the norm of a number, its absolute value; this is the variance, as the text says.

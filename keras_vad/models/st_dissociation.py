@@ -17,6 +17,7 @@ from keras_vad.models.checks import check_above, check_at_least, check_channels,
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
 
+_NETWORKS = ("appearance_encoder", "appearance_decoder", "motion_encoder", "motion_decoder")
 _STRIDE = 16  # of the attention maps; half of it is the stride of the codes
 _PRETRAINING, _ALTERNATION = 50, 100  # epochs, section 4.2 (UCSD Ped2)
 _CENTRES_SHARE = 0.2  # of the alternation
@@ -38,14 +39,14 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
     layers that the paper does not give are its.
 
     Deviations and choices where the paper is silent:
-        Deviation: the cluster loss is the mean over places, not the sum of eq. 11, so that its weight does not depend on
-        the frame size; the same holds for the other losses.
-        Deviation: the code of each stream has unit length over its channels, and the joined code, too: the paper
-        scales it to [0, 1] and does not say how; the public code divides each stream's by its sum of magnitudes, which
-        leaves values so small that the decoders learn slowly.
+        Deviation: the cluster loss is the mean over places, not the sum of eq. 11, so that its weight does not depend
+        on the frame size; the same holds for the other losses.
+        Each stream's code is divided by the sum of its magnitudes over the channels, and the joined code by its length:
+        the paper normalises it to [0, 1] and does not say how; so does the public code.
         Deviation: the motion stream learns the difference and the score adds it to the restored first frame, as in the
         paper; the public code compares gradients of the true first frame plus the difference.
-        Deviation: k-means starts from codes of unit length, as they are clustered later; the public code's are not.
+        Deviation: k-means runs on joined codes of unit length, because these are clustered later; the public code
+        leaves their length as it is.
         The paper does not say how often networks and centres take turns (``cycles``), or how long each turn is: here
         centres get a fifth of the epochs.
 
@@ -107,17 +108,16 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         check_channels("channels", channels, 4)
         if len(channels) != 4 or any(number % 4 for number in channels[1:]):
             raise VadError(
-                f"channels are {tuple(channels)}, but must be four numbers, the last three multiples of 4 because pixel "
-                "shuffle divides them."
+                f"channels are {tuple(channels)}, but must be four numbers, the last three multiples of 4, which pixel "
+                "shuffle needs."
             )
         check_at_least(2, window_length=window_length)
         check_at_least(1, cycles=cycles, clusters=1 if clusters is None else clusters)
         check_at_least(0, cluster_weight=cluster_weight, gradient_weight=gradient_weight)
         check_above(0, sharpness=sharpness, learning_rate=learning_rate, centre_learning_rate=centre_learning_rate)
+        last = window_length - 1
         super().__init__(
-            Window(
-                length=window_length - 1, size=size, channels=3, offsets=(last := window_length - 1,), targets=(last,)
-            ),
+            Window(length=last, size=size, channels=3, offsets=(last,), targets=(last,)),
             pooling=Pooling(pooling, pooling_sigma, pooling_quantile),
             name=name,
         )
@@ -133,7 +133,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             self.appearance_encoder = build_appearance_encoder(size, channels)
             self.appearance_decoder = build_appearance_decoder(size, channels)
         if streams != "appearance":
-            self.motion_encoder = build_motion_encoder(size, window_length - 1, channels, attention)
+            self.motion_encoder = build_motion_encoder(size, last, channels, attention)
             self.motion_decoder = build_motion_decoder(size, channels)
         self.cluster_centres: ClusterCentres | None = None
         if clusters is not None:
@@ -223,13 +223,17 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         """Create both optimizers' variables."""
         self.optimizer.build(self._network_weights())
         if self.cluster_centres is not None:
-            self.centre_optimizer.build(self.cluster_centres.trainable_variables)
+            self.centre_optimizer.build(self._centre_weights())
 
     def _networks(self) -> list[keras.Model]:
-        return [network for name in _NETWORKS if (network := getattr(self, name)) is not None]
+        networks = (getattr(self, name) for name in _NETWORKS)
+        return [network for network in networks if network is not None]
 
     def _network_weights(self) -> list[keras.Variable]:
         return [weight for network in self._networks() for weight in network.trainable_variables]
+
+    def _centre_weights(self) -> list[keras.Variable]:
+        return [] if self.cluster_centres is None else self.cluster_centres.trainable_variables
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses.
@@ -260,19 +264,22 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         Args:
             data: uint8, (batch, T, H0, W0, 3).
         """
+        weights: dict[str, Any] = {"gradient": self.gradient_weight}
+        if self.cluster_centres is not None:
+            weights["cluster"] = tf.convert_to_tensor(self.loss_weight("cluster"))
         with tf.GradientTape(persistent=True) as tape:
             losses = self.compute_losses(data, training=True)
-            weights = {"gradient": self.gradient_weight}
-            if self.cluster_centres is not None:
-                weights["cluster"] = tf.convert_to_tensor(self.loss_weight("cluster"))
-                cluster_loss = self.centre_optimizer.scale_loss(losses["cluster"])
             loss = tf.add_n([weights.get(name, 1.0) * share for name, share in losses.items()])
-            loss = self.optimizer.scale_loss(loss)
-        if variables := self._network_weights():
-            self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        if self.cluster_centres is not None and (variables := self.cluster_centres.trainable_variables):
-            gradients = tape.gradient(cluster_loss, variables)
-            self.centre_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            scaled = {"networks": self.optimizer.scale_loss(loss)}
+            if self.cluster_centres is not None:
+                scaled["centres"] = self.centre_optimizer.scale_loss(losses["cluster"])
+        network_weights, centre_weights = self._network_weights(), self._centre_weights()
+        if network_weights:
+            gradients = tape.gradient(scaled["networks"], network_weights)
+            self.optimizer.apply_gradients(zip(gradients, network_weights, strict=True))
+        if centre_weights:
+            gradients = tape.gradient(scaled["centres"], centre_weights)
+            self.centre_optimizer.apply_gradients(zip(gradients, centre_weights, strict=True))
         return self.logged(losses)
 
     def test_step(self, data: tf.Tensor) -> Logs:
@@ -341,8 +348,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         """
         if self.motion_encoder is None or not self.attention:
             raise VadError(
-                f"the detector has no attention (streams is {self.streams!r}, attention is {self.attention}); train one "
-                "with attention and a motion stream."
+                f"the detector has no attention (streams is {self.streams!r}, attention is {self.attention}); train "
+                "one with attention and a motion stream."
             )
         return self._encode(windows, training=False).attention
 
@@ -367,8 +374,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             encoded = self.motion_encoder(stacked, training=training)
             motion, attention = encoded[:3], encoded[3:]
             codes.append(motion[0])
-        # Each has unit length, so their joined code is as long as there are streams.
-        joined = tf.concat(codes, axis=-1) / len(codes) ** 0.5
+        joined = tf.math.l2_normalize(tf.concat(codes, axis=-1), axis=-1)
         return _Encoded(codes[0] if self.appearance_encoder is not None else None, motion, joined, attention)
 
     def _look(self, windows: tf.Tensor, training: bool) -> "_Seen":
@@ -409,9 +415,6 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         }
 
 
-_NETWORKS = ("appearance_encoder", "appearance_decoder", "motion_encoder", "motion_decoder")
-
-
 @dataclass(frozen=True)
 class _Encoded:
     """What the encoders make of windows: appearance code, motion code with the features that skip, the joined code."""
@@ -441,8 +444,8 @@ def build_appearance_encoder(size: tuple[int, int], channels: Sequence[int]) -> 
         channels: Of the first convolution and the three blocks.
 
     Returns:
-        A model from float32 (batch, height, width, 3) to a code of unit length, float32
-        (batch, height / 8, width / 8, channels[-1]).
+        A model from float32 (batch, height, width, 3) to a code, float32 (batch, height / 8, width / 8, channels[-1]),
+        at least 0 and adding up to 1 over the channels.
     """
     inputs = keras.Input((*size, 3), name="frame")
     x = layers.ReLU()(_convolution(inputs, channels[0]))
@@ -450,7 +453,7 @@ def build_appearance_encoder(size: tuple[int, int], channels: Sequence[int]) -> 
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
         x = _residual_block(x, filters, stride=2)
     x = layers.ReLU()(_convolution(x, channels[-1]))
-    return keras.Model(inputs, _unit_length(x), name="appearance_encoder")
+    return keras.Model(inputs, _normalised(x), name="appearance_encoder")
 
 
 def build_appearance_decoder(size: tuple[int, int], channels: Sequence[int]) -> keras.Model:
@@ -480,9 +483,10 @@ def build_motion_encoder(size: tuple[int, int], length: int, channels: Sequence[
         attention: Whether there is attention.
 
     Returns:
-        A model from float32 (batch, height, width, 3 * length) to a list: the code of unit length, float32
-        (batch, height / 8, width / 8, channels[-1]), the features of the second and of the first block, and with
-        attention the maps of the three, float32 (batch, height / 16, width / 16).
+        A model from float32 (batch, height, width, 3 * length) to a list: the code, float32
+        (batch, height / 8, width / 8, channels[-1]), whose magnitudes add up to 1 over the channels; the features of
+        the second and of the first block; and with attention the maps of the three blocks, float32
+        (batch, height / 16, width / 16).
     """
     inputs = keras.Input((*size, 3 * length), name="frames")
     x = layers.ReLU()(_convolution(inputs, channels[0]))
@@ -493,7 +497,7 @@ def build_motion_encoder(size: tuple[int, int], length: int, channels: Sequence[
             x, attention_map = VarianceAttention(pool_size)(x)
             maps.append(attention_map)
         features.append(x)
-    code = _unit_length(_convolution(x, channels[-1]))
+    code = _normalised(_convolution(x, channels[-1]))
     return keras.Model(inputs, [code, features[1], features[0], *maps], name="motion_encoder")
 
 
@@ -530,5 +534,7 @@ def _residual_block(x: keras.KerasTensor, filters: int, stride: int = 1) -> kera
     return layers.LeakyReLU(0.01)(y)
 
 
-def _unit_length(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.UnitNormalization(axis=-1, dtype="float32", name="code")(x)
+def _normalised(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The code in float32, its magnitudes adding up to 1 over the channels."""
+    x = keras.ops.cast(x, "float32")
+    return x / keras.ops.maximum(keras.ops.sum(keras.ops.abs(x), axis=-1, keepdims=True), 1e-12)
