@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture
 from keras_vad.errors import VadError
 from keras_vad.layers.clustering import ClusterCentres, kmeans, sample_codes
 from keras_vad.layers.seeded import SeededDropout, SeededNoise
+from keras_vad.layers.upsample import UpsampleConv2D
 from keras_vad.losses import dssim
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
@@ -573,8 +574,7 @@ def build_decoder(
     x = layers.LeakyReLU(0.3, name="dense_relu")(layers.Dense(int(np.prod(first)), name="dense")(inputs))
     x = layers.Reshape(first, name="reshape")(x)
     for stage, filters in enumerate(reversed(channels), start=1):
-        x = layers.UpSampling2D(2, name=f"upsample{stage}")(x)
-        x = layers.Conv2D(filters, 3, padding="same", name=f"conv{stage}")(x)
+        x = UpsampleConv2D(filters, name=f"conv{stage}")(x)
         x = layers.LeakyReLU(0.3, name=f"conv{stage}_relu")(x)
         x = layers.BatchNormalization(name=f"norm{stage}")(x)
     x = layers.Conv2D(max(1, channels[0] // 2), 3, padding="same", name=f"conv{len(channels) + 1}")(x)
