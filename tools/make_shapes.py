@@ -15,19 +15,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--train-frames", metavar="N", type=int, required=True, help="frames of the training videos")
     parser.add_argument("--test-frames", metavar="N", type=int, required=True, help="frames of the test videos")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="fixes every pixel (default: 0)")
-    parser.add_argument(
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument(
         "--anomaly-probability",
         metavar="P",
         type=float,
         default=0.1,
         help="probability that a shape of the test videos is a triangle (default: 0.1)",
     )
+    rate.add_argument("--anomalies", metavar="N", type=int, help="exactly N triangles in the test videos (paper: 100)")
     args = parser.parse_args(argv)
 
     load_tensorflow()
     from keras_vad.data.shapes import make_shapes
 
-    make_shapes(args.folder, args.train_frames, args.test_frames, args.seed, args.anomaly_probability)
+    make_shapes(
+        args.folder,
+        args.train_frames,
+        args.test_frames,
+        args.seed,
+        args.anomaly_probability,
+        anomalies=args.anomalies,
+    )
     print(f"{args.folder}: {args.train_frames} training frames, {args.test_frames} test frames.")
     return 0
 

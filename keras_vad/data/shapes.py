@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,7 @@ def make_shapes(
     seed: int,
     anomaly_probability: float = 0.1,
     frames_per_video: int = 200,
+    anomalies: int | None = None,
 ) -> Path:
     """Draw the shapes data set and write it in the layout of UCSD Ped1 and Ped2.
 
@@ -88,9 +89,10 @@ def make_shapes(
         train_frames: Frames of all training videos.
         test_frames: Frames of all test videos.
         seed: Fixes every pixel.
-        anomaly_probability: Of a shape of the test videos to be a triangle; the paper's 100 events in 6,500 frames are
-            about 0.24.
+        anomaly_probability: Of a shape of the test videos to be a triangle.
         frames_per_video: A split is one continuous scene, cut into videos of about this length.
+        anomalies: Draw exactly so many triangles into the test videos, instead of by probability: the paper has 100 in
+            6,500 frames.
 
     Returns:
         The folder.
@@ -108,7 +110,9 @@ def make_shapes(
         raise VadError(f"{folder} exists and is not an empty folder; choose another folder or delete it.")
     background = _background(seed)
     train = _scene(background, train_frames, 0.0, [seed, 1])
-    test = _scene(background, test_frames, anomaly_probability, [seed, 2])
+    test = _scene(background, test_frames, anomaly_probability if anomalies is None else 0.0, [seed, 2])
+    if anomalies is not None:
+        test = _with_triangles(test, test_frames, anomalies, [seed, 3])
     partial: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -170,6 +174,31 @@ def _lane(rng: np.random.Generator, n_frames: int, anomaly_probability: float) -
         shapes.append(_Shape(entry, colour, bool(rng.random() < anomaly_probability)))
         entry += SHAPE_SIZE + int(rng.integers(GAPS[0], GAPS[1], endpoint=True))
     return shapes
+
+
+def _with_triangles(scene: _Scene, n_frames: int, count: int, seed: list[int]) -> _Scene:
+    """The scene with so many of its shapes that are seen in its frames, of both lanes alike, as triangles."""
+    lanes = {"upper": scene.upper, "lower": scene.lower}
+    # A shape is in the picture in the FRAME_SIZE + SHAPE_SIZE - 1 frames after its entry.
+    seen = [
+        (name, number)
+        for name, lane in lanes.items()
+        for number, shape in enumerate(lane)
+        if -(FRAME_SIZE + SHAPE_SIZE) < shape.entry < n_frames - 1
+    ]
+    if not 0 <= count <= len(seen):
+        raise VadError(
+            f"the number of anomalies is {count}, but the test videos show {len(seen)} shapes; give at most as many, "
+            "or more test frames."
+        )
+    chosen = {seen[number] for number in np.random.default_rng(seed).permutation(len(seen))[:count]}
+    return replace(
+        scene,
+        **{
+            name: [replace(shape, triangle=(name, number) in chosen) for number, shape in enumerate(lane)]
+            for name, lane in lanes.items()
+        },
+    )
 
 
 def _background(seed: int) -> Image.Image:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from keras_vad.cli import run
 from keras_vad.data import make_shapes, open_dataset
-from keras_vad.data.shapes import COLOURS, GAPS, _lane
+from keras_vad.data.shapes import COLOURS, GAPS, _background, _lane, _scene, _with_triangles
 from keras_vad.errors import VadError
 from tests.data.contract import Contents, DatasetContract
 from tests.data.media import file_size_limit
@@ -69,6 +69,41 @@ def test_masks_are_the_visible_pixels_of_triangles(root):
     assert not any((root / "Train").glob("*_gt"))
 
 
+def test_as_many_triangles_as_asked_for_pass_by():
+    n_frames = 300
+    scene = _scene(_background(0), n_frames, 0.0, [0, 2])
+    masks = np.stack([np.asarray(scene.draw(time)[1]) for time in range(n_frames)])
+    assert not masks.any()
+    for count in (0, 1, 7):
+        triangles = _with_triangles(scene, n_frames, count, [0, 3])
+        shapes = [*triangles.upper, *triangles.lower]
+        assert [(shape.entry, shape.colour) for shape in shapes] == [
+            (shape.entry, shape.colour) for shape in [*scene.upper, *scene.lower]
+        ]
+        assert sum(shape.triangle for shape in shapes) == count
+        # Follow every triangle: sheared by the motion of its lane it stands still, a stripe of its own.
+        masks = np.stack([np.asarray(triangles.draw(time)[1]) > 0 for time in range(n_frames)])
+        passed = 0
+        for row, way in ((54, 1), (141, -1)):
+            still = np.zeros(n_frames + 170, bool)
+            for time, mask in enumerate(masks[:, row]):
+                at = np.flatnonzero(mask if way == 1 else mask[::-1])
+                still[at - time + n_frames] |= True
+            passed += np.count_nonzero(np.diff(np.concatenate([[0], still.astype(int)])) == 1)
+        assert passed == count
+
+
+def test_the_papers_test_has_100_triangles_in_6500_frames():
+    scene = _with_triangles(_scene(_background(0), 6500, 0.0, [0, 2]), 6500, 100, [0, 3])
+    assert sum(shape.triangle for shape in [*scene.upper, *scene.lower]) == 100
+
+
+def test_more_triangles_than_shapes(tmp_path):
+    with pytest.raises(VadError, match=r"the number of anomalies is 99, but the test videos show \d+ shapes; give at"):
+        make_shapes(tmp_path / "x", 2, 20, seed=0, anomalies=99)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_anomalies_with_probability_zero(tmp_path):
     make_shapes(tmp_path / "x", 2, 20, seed=0, anomaly_probability=0.0)
     ((_, labels),) = open_dataset("shapes", tmp_path / "x").test_videos()
@@ -92,8 +127,9 @@ def test_the_scene_goes_on_from_video_to_video(root):
 
 
 def test_the_tool(tmp_path, capsys):
-    arguments = [str(tmp_path / "x"), "--train-frames", "4", "--test-frames", "3", "--seed", "5"]
+    arguments = [str(tmp_path / "x"), "--train-frames", "4", "--test-frames", "3", "--seed", "5", "--anomalies", "2"]
     assert main(arguments) == 0
+    assert images(tmp_path / "x" / "Test" / "Test001_gt").any()
     assert capsys.readouterr().out == f"{tmp_path}/x: 4 training frames, 3 test frames.\n"
     assert len(images(tmp_path / "x" / "Train" / "Train001")) == 4
     assert run(lambda: main(arguments)) == 2
