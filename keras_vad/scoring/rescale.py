@@ -1,15 +1,18 @@
 """Per-video rescaling, as papers do it before they pool the frames of all videos.
 
-It needs the whole video, so it looks ahead, and it makes every video's highest score equally high, whether something
-happens in it or not. It belongs to the protocol ``paper`` only.
+All but ``trailing_min_max`` look ahead, most of them at the whole video; and they make every video's highest score
+equally high, whether something happens in it or not. They belong to the protocol ``paper`` only.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
 from keras_vad.errors import VadError
 from keras_vad.scoring.series import finite_scores
+
+SLIDING_FRAMES = 200  # of the sliding windows: 8 seconds at 25 frames a second; Li et al. do not give theirs
 
 
 def _max(scores: np.ndarray) -> np.ndarray:
@@ -34,6 +37,37 @@ def _robust(scores: np.ndarray) -> np.ndarray:
     return (scores - median) / (high - low if high > low else np.ptp(scores))
 
 
+def sliding_min_max(scores: np.ndarray, frames: int, look_ahead: bool) -> np.ndarray:
+    """Min-max within a window that slides over a long video (Li et al. 2021, eq. 3 with G the sliding window).
+
+    Args:
+        scores: (m,), scores of one video's frames in order, finite, m >= 1.
+        frames: Frames of the window, fewer at the ends of the video; at least 1.
+        look_ahead: Whether the frame stands in the middle of its window (the paper). Otherwise it is the last one, so
+            that a running camera can do the same.
+
+    Returns:
+        float64 (m,), in [0, 1]; 0 where a window's scores are all equal.
+
+    Raises:
+        VadError: If ``frames`` is below 1, there are no scores, or one is not finite.
+
+    Example:
+    >>> sliding_min_max(np.array([0, 2, 1, 3, 9]), frames=3, look_ahead=False).tolist()
+    [0.0, 1.0, 0.5, 1.0, 1.0]
+    >>> sliding_min_max(np.array([0, 2, 1, 3, 9]), frames=3, look_ahead=True).tolist()
+    [0.0, 1.0, 0.0, 0.25, 1.0]
+    """
+    if frames < 1:
+        raise VadError(f"the sliding window has {frames} frames, but must have at least 1.")
+    scores = finite_scores(scores, "rescaling")
+    ahead = (frames - 1) // 2 if look_ahead else 0
+    padded = np.pad(scores, (frames - 1 - ahead, ahead), mode="edge")  # repeats a score that is in the window anyway
+    windows = np.lib.stride_tricks.sliding_window_view(padded, frames)
+    low, high = windows.min(axis=1), windows.max(axis=1)
+    return np.divide(scores - low, high - low, out=np.zeros_like(scores), where=high > low)
+
+
 def _none(scores: np.ndarray) -> np.ndarray:
     return scores
 
@@ -51,6 +85,8 @@ RESCALINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "min_max": _min_max,
     "inverse_min_max": _inverse_min_max,
     "robust": _robust,
+    "sliding_min_max": functools.partial(sliding_min_max, frames=SLIDING_FRAMES, look_ahead=True),
+    "trailing_min_max": functools.partial(sliding_min_max, frames=SLIDING_FRAMES, look_ahead=False),
     "none": _none,
 }
 
@@ -63,6 +99,8 @@ def rescale(scores: np.ndarray, method: str) -> np.ndarray:
     * ``inverse_min_max``: 1 - min_max(1 / s), in [0, 1]: a regularity 1 / s rescaled by min_max and turned round, Chang
       et al. 2022, eq. 13 and 14. It spreads the low scores and crowds the high ones.
     * ``robust``: (s - median) / (q99 - q1), Lohani et al. 2023; divided by max - min if q99 = q1.
+    * ``sliding_min_max``: ``min_max`` within the 200 frames around each (Li et al. 2021 for ShanghaiTech).
+    * ``trailing_min_max``: ``min_max`` within each frame and the 199 before it, which a running camera can do.
     * ``none``: s.
 
     If all scores are equal, all but ``none`` give 0.
