@@ -29,3 +29,9 @@ def test_blur_of_a_point_is_the_kernel_and_keeps_its_sum():
     kernel /= kernel.sum()
     np.testing.assert_allclose(blurred[0, 9:22, 9:22], 5 * np.outer(kernel, kernel), rtol=1e-5)
     assert blurred.sum() == pytest.approx(5, rel=1e-5)
+
+
+def test_the_kernel_can_be_cut_off_earlier():
+    x = maps(2, 9, 8)
+    expected = scipy.ndimage.gaussian_filter(x.astype(float), (0, 1, 1), mode="constant", radius=(0, 2, 2))
+    np.testing.assert_allclose(gaussian_blur(x, 1.0, radius=2), expected, atol=1e-6)

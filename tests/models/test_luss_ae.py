@@ -1,0 +1,343 @@
+"""What is particular about luss_ae: three tasks, clips at another speed, blur pooled errors, eq. 15."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_vad
+from keras_vad.errors import VadError
+from keras_vad.models.luss_ae import LussAE, build_autoencoder, build_playback_head, build_prediction_head, error_maps
+from tests.models.detector_contract import raw_video, raw_windows
+
+TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4), "playback_rates": (2, 3)}
+
+# Rows of the paper's tables, and options of ours.
+ABLATIONS = {
+    "table 2, reconstruction": {"tasks": ("reconstruction",)},
+    "table 2, reconstruction and prediction": {"tasks": ("reconstruction", "prediction")},
+    "table 2, reconstruction and playback": {"tasks": ("reconstruction", "playback")},
+    "table 4, mean squared error": {"error": "mse"},
+    "table 4, proximally sensitive error": {"error": "pse"},
+    "prediction alone": {"tasks": ("prediction",)},
+    "playback alone": {"tasks": ("playback",), "task_scaling": "held_out"},
+    "our options": {
+        "subtract_background": True,
+        "input_scale": 3.0,
+        "pooling": "excess",
+        "task_scaling": "held_out",
+    },
+}
+
+
+def build(**config):
+    keras.utils.set_random_seed(7)
+    detector = LussAE(**{**TINY, **config})
+    detector.compile()
+    detector.build_optimizers()
+    detector.adapt([raw_video(20, seed=1)])
+    return detector
+
+
+def windows_of(detector, batch=2):
+    """Preprocessed windows, (batch, T + 1, 32, 48, 1)."""
+    frames = np.stack([raw_video(detector.window.span, seed=seed) for seed in range(batch)])
+    return detector.preprocess(tf.constant(frames))
+
+
+@pytest.mark.parametrize("row", ABLATIONS)
+def test_every_row_of_the_ablation_tables_trains_and_scores(row):
+    detector = build(**ABLATIONS[row])
+    before = [weight.numpy() for weight in detector.trainable_variables]
+    logs = detector.train_step(tf.constant(raw_windows(detector, batch=2)))
+    assert set(logs) == set(detector.tasks)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert any((a != b).any() for a, b in zip(before, detector.trainable_variables, strict=True))
+    windows = windows_of(detector)
+    output = detector.anomaly(windows)
+    size = (1, 1) if detector.tasks == ("playback",) else (16, 24) if detector.error == "bpe" else (32, 48)
+    assert output["maps"].shape == (2, 1, *size)
+    for name in ("frame_scores", *detector.parts):
+        assert output[name].shape == (2, 1), name
+    assert all(np.isfinite(value).all() for value in output.values())
+    again = LussAE.from_config(json.loads(json.dumps(detector.get_config())))
+    again.set_weights(detector.get_weights())
+    np.testing.assert_array_equal(again.anomaly(windows)["frame_scores"], output["frame_scores"])
+
+
+# --- Networks ---
+
+
+def test_only_the_heads_of_chosen_tasks_exist():
+    def heads(*tasks):
+        detector = build(tasks=tasks)
+        return [head is not None for head in (detector.decoder, detector.prediction_head, detector.playback_head)]
+
+    assert heads("reconstruction") == [True, False, False]
+    assert heads("prediction") == [True, True, False]
+    assert heads("playback") == [False, False, True]
+    assert heads("playback", "prediction", "reconstruction") == [True, True, True]
+
+
+def count(model):
+    return sum(weight.shape.num_elements() for weight in model.trainable_variables)
+
+
+def test_the_autoencoder_is_the_papers():
+    model = build_autoencoder((16, 256, 256, 1))
+    assert model.output_shape == (None, 16, 256, 256, 1)
+    assert model.get_layer("conv4_relu").output.shape == (None, 2, 16, 16, 256)
+    assert count(model) == 5_980_801
+    assert model.count_params() == 5_983_233  # with the running statistics of all normalisations
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv3D)]
+    transposed = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv3DTranspose)]
+    assert [layer.strides for layer in convolutions] == [(1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2)]
+    assert [layer.strides for layer in transposed] == [(2, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2)]
+    assert {layer.kernel_size for layer in convolutions + transposed} == {(3, 3, 3)}
+    slopes = [layer.negative_slope for layer in model.layers if isinstance(layer, keras.layers.LeakyReLU)]
+    assert slopes == [pytest.approx(0.2)] * 7
+
+
+def test_both_halves_are_the_autoencoder():
+    detector = build()
+    model = build_autoencoder((8, 32, 48, 1), (4, 4, 4))
+    model.set_weights(detector.encoder.get_weights() + detector.decoder.get_weights())
+    clips = windows_of(detector)[:, :8]
+    restored = np.tanh(detector.decoder(detector.encoder(clips)))
+    np.testing.assert_allclose(model(clips), restored, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 32, 48, 1), (7, 45, 61, 1), (1, 5, 3, 3)])
+def test_clips_of_any_size_are_restored_at_their_size(shape):
+    model = build_autoencoder(shape, (2, 3, 4, 3))
+    assert model.output_shape == (None, *shape)
+    assert model(np.zeros((1, *shape), "float32")).shape == (1, *shape)
+
+
+def test_the_prediction_head_sees_every_decoded_frame():
+    head = build_prediction_head((16, 8, 8, 1))
+    assert count(head) == 145
+    decoded = np.random.default_rng(0).random((1, 16, 8, 8, 1), "float32")
+    kernel, bias = (weight.numpy() for weight in head.trainable_variables)
+    expected = np.tanh((decoded[0, :, 2:5, 3:6, 0] * kernel[:, :, :, 0].transpose(2, 0, 1)).sum() + bias[0])
+    assert float(head(decoded)[0, 3, 4, 0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_playback_head_ends_in_logits_for_any_latent():
+    assert count(build_playback_head((2, 16, 16, 256))) == 143_618
+    for shape in ((2, 16, 16, 256), (1, 2, 3, 4), (3, 7, 5, 4)):
+        head = build_playback_head(shape)
+        logits = head(100 * np.random.default_rng(0).normal(size=(6, *shape)).astype("float32")).numpy()
+        assert logits.shape == (6, 2)
+        assert np.abs(logits).max() > 1  # no probabilities
+
+
+# --- Training ---
+
+
+def test_losses_are_equations_3_4_and_6():
+    detector = build(accelerated_share=1.0, playback_rates=(3,))
+    frames = raw_windows(detector, batch=3)
+    assert frames.shape[1] == 1 + 7 * 3
+    inputs = 2.0 * detector.preprocess(tf.constant(frames)).numpy() - 1.0
+    decoded = detector.decoder(detector.encoder(inputs[:, :8]))
+    predicted = detector.prediction_head(decoded).numpy()
+    logits = detector.playback_head(detector.encoder(inputs[:, ::3])).numpy().astype(float)
+    losses = detector.compute_losses(tf.constant(frames), training=False)
+    assert float(losses["reconstruction"]) == pytest.approx(np.mean((np.tanh(decoded) - inputs[:, :8]) ** 2), rel=1e-4)
+    assert float(losses["prediction"]) == pytest.approx(np.mean((predicted - inputs[:, 8]) ** 2), rel=1e-4)
+    entropy = np.log(np.exp(logits).sum(axis=1)) - logits[:, 1]  # of class 2, accelerated
+    assert float(losses["playback"]) == pytest.approx(entropy.mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("task", ["reconstruction", "prediction", "playback"])
+def test_loss_weights_weigh_the_gradients(task):
+    number = ("reconstruction", "prediction", "playback").index(task)
+    frames = None
+    moves = []
+    for weight in (1.0, 3.0):
+        detector = build(loss_weights=[weight if i == number else 0.0 for i in range(3)])
+        detector.compile(optimizer=keras.optimizers.SGD(0.1))
+        detector.build_optimizers()
+        frames = tf.constant(raw_windows(detector, batch=2)) if frames is None else frames
+        before = [w.numpy() for w in detector.encoder.trainable_variables]
+        detector.train_step(frames)
+        moves.append([w.numpy() - b for w, b in zip(detector.encoder.trainable_variables, before, strict=True)])
+    assert max(np.abs(move).max() for move in moves[0]) > 1e-6
+    for small, large in zip(*moves, strict=True):
+        np.testing.assert_allclose(large, 3 * small, rtol=1e-2, atol=2e-6)
+
+
+def test_clips_of_equation_5_are_drawn_for_each_example_and_step():
+    detector = build(playback_rates=(2, 3, 5))
+    span = detector.training_window.length
+    assert span == 7 * 5 + 1
+    batch = 600
+    frames = tf.constant(np.tile(np.arange(span, dtype=np.uint8)[None, :, None, None, None], (batch, 1, 1, 1, 3)))
+    clips, accelerated = detector._playback_clips(frames, tf.constant([0, 4]))
+    clips = clips.numpy()[..., 0, 0, 0].astype(int)
+    rates = clips[:, 1] - clips[:, 0]
+    np.testing.assert_array_equal(clips, rates[:, None] * np.arange(8))
+    np.testing.assert_array_equal(accelerated, rates > 1)
+    shares = [np.mean(rates == rate) for rate in (1, 2, 3, 5)]
+    assert shares == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6], abs=0.07)
+    again, _ = detector._playback_clips(frames, tf.constant([0, 4]))
+    np.testing.assert_array_equal(again[..., 0, 0, 0], clips)
+    other, _ = detector._playback_clips(frames, tf.constant([0, 5]))
+    assert (other.numpy()[..., 0, 0, 0] != clips).any()
+
+
+def test_training_windows_are_no_longer_than_needed():
+    assert build(tasks=("prediction",)).training_window == build().window
+    assert build(window_length=2, playback_rates=(2,)).training_window.frames == (0, 1, 2)
+    default = keras_vad.build("luss_ae", channels=(2, 2), image_size=32)
+    assert default.training_window.frames == tuple(range(15 * 5 + 1))
+    assert default.window.frames == tuple(range(17))
+    assert default.window.scored == (16,)
+
+
+def test_validation_draws_the_same_clips_at_every_step():
+    detector = build()
+    frames = tf.constant(raw_windows(detector, batch=4))
+    before = float(detector.compute_losses(frames, training=False)["playback"])
+    detector.optimizer.iterations.assign(17)
+    assert float(detector.compute_losses(frames, training=False)["playback"]) == before
+
+
+# --- Scores ---
+
+
+def blurred_by_hand(image):
+    """5 x 5 Gaussian of deviation 1, outside counts as 0, by a plain loop."""
+    kernel = np.array([[np.exp(-(i * i + j * j) / 2) for j in range(-2, 3)] for i in range(-2, 3)])
+    kernel /= kernel.sum()
+    padded = np.pad(image.astype(float), 2)
+    height, width = image.shape
+    return np.array([[(padded[y : y + 5, x : x + 5] * kernel).sum() for x in range(width)] for y in range(height)])
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 5)])
+def test_error_maps_are_equations_8_9_and_11(size):
+    residual = np.random.default_rng(0).normal(size=(2, 3, *size)).astype("float32")
+    maps = {error: error_maps(tf.constant(residual), error).numpy() for error in ("mse", "pse", "bpe")}
+    for index in np.ndindex(2, 3):
+        blurred = blurred_by_hand(residual[index])
+        pixels = size[0] * size[1]
+        assert maps["mse"][index].mean() == pytest.approx((residual[index] ** 2).sum() / pixels, rel=1e-5)
+        np.testing.assert_allclose(maps["pse"][index], blurred**2, rtol=1e-4, atol=1e-6)
+        kept = [blurred[y, x] for y in range(0, size[0], 2) for x in range(0, size[1], 2)]
+        assert maps["bpe"][index].mean() == pytest.approx(np.sum(np.square(kept)) / pixels, rel=1e-5)
+
+
+def test_the_score_is_equation_15():
+    detector = build(error="pse", score_weights=(0.3, 0.6, 0.2))
+    windows = windows_of(detector, batch=3)
+    inputs = 2.0 * windows.numpy() - 1.0
+    latent = detector.encoder(inputs[:, :8])
+    decoded = detector.decoder(latent).numpy()
+    restored, predicted = np.tanh(decoded), detector.prediction_head(decoded).numpy()
+    logits = detector.playback_head(latent).numpy().astype(float)
+    accelerated = np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1)
+    output = detector.anomaly(windows)
+    for row in range(3):
+        frames = [np.mean(blurred_by_hand((restored - inputs[:, :8])[row, t, :, :, 0]) ** 2) for t in range(8)]
+        following = np.mean(blurred_by_hand((predicted - inputs[:, 8])[row, :, :, 0]) ** 2)
+        assert float(output["reconstruction_error"][row, 0]) == pytest.approx(np.mean(frames), rel=1e-4)
+        assert float(output["prediction_error"][row, 0]) == pytest.approx(following, rel=1e-4)
+        assert float(output["playback"][row, 0]) == pytest.approx(accelerated[row], rel=1e-4)
+        expected = 0.3 * np.mean(frames) + 0.6 * following + 0.2 * accelerated[row]
+        assert float(output["frame_scores"][row, 0]) == pytest.approx(expected, rel=1e-4)
+        assert float(output["paper_score"][row, 0]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_score_speaks_of_the_frame_after_the_clip():
+    detector = build(tasks=("prediction",), score_weights=(0, 1, 0))
+    video = raw_video(12)
+    changed = video.copy()
+    changed[10] = 255
+    before, after = detector.score_video(video), detector.score_video(changed)
+    np.testing.assert_array_equal(before.frame_index, [8, 9, 10, 11])
+    np.testing.assert_array_equal(before.raw[:2], after.raw[:2])
+    assert after.raw[2] > 2 * before.raw[2]
+
+
+def test_reconstruction_can_be_tested_alone_after_training_with_all_tasks():  # table 3
+    detector = build(score_weights=(1.0, 0.0, 0.0))
+    output = detector.anomaly(windows_of(detector))
+    np.testing.assert_allclose(output["frame_scores"], output["reconstruction_error"], rtol=1e-5)
+
+
+def test_held_out_scaling_divides_by_the_range_of_normal_frames():
+    detector = build(pooling="max", task_scaling="held_out", score_weights=(0.3, 0.5, 2.0))
+    normal = [raw_video(20, seed=3), raw_video(18, seed=4)]
+    detector.fit_normality(tf.data.Dataset.from_tensors(raw_windows(detector)), normal, alarm_quantile=0.5)
+    series = [detector.score_video(video) for video in normal]
+
+    def scaled(name):
+        values = [one.parts[name].astype(float) for one in series]
+        low, high = np.quantile(np.concatenate(values), [0.01, 0.99])
+        return [value / (high - low) for value in values]
+
+    for error, log_odds, one in zip(scaled("max_error"), scaled("playback_log_odds"), series, strict=True):
+        np.testing.assert_allclose(one.raw, 0.8 * error + 2.0 * log_odds, rtol=1e-4)
+        playback = one.parts["playback"].astype(float)
+        np.testing.assert_allclose(one.parts["playback_log_odds"], np.log(playback / (1 - playback)), atol=1e-4)
+        np.testing.assert_allclose(one.parts["paper_score"], one.parts["mean_error"] + 2.0 * playback, rtol=1e-4)
+    alarms = np.concatenate([one.calibrated for one in series]) > 0.5  # calibrated on the scaled scores
+    assert alarms.mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_scaled_inputs_stay_within_the_reach_of_tanh():
+    detector = build(subtract_background=True, input_scale=4.0)
+    background = detector.background.numpy()
+    frames = tf.constant(raw_video(5))
+    plain = detector.preprocess(frames).numpy()
+    np.testing.assert_allclose(detector._scaled(plain), np.clip(4.0 * plain, -1, 1), rtol=1e-6)
+    assert np.abs(plain + background).max() <= 1 + 1e-6
+    np.testing.assert_allclose(build()._scaled(plain), np.clip(2 * plain - 1, -1, 1), rtol=1e-6)
+
+
+def test_defaults_are_the_papers():
+    config = json.loads(json.dumps(keras_vad.build("luss_ae", channels=(2, 2, 2, 2), image_size=32).get_config()))
+    paper = {"window_length": 16, "tasks": ["reconstruction", "prediction", "playback"], "error": "bpe"}
+    paper |= {"loss_weights": [0.6, 0.4, 1.0], "score_weights": [0.1, 0.8, 1.0], "playback_rates": [2, 3, 4, 5]}
+    paper |= {"accelerated_share": 0.5, "rescaling": "robust", "learning_rate": 1e-4, "pooling": "mean"}
+    paper |= {"task_scaling": "none", "subtract_background": False, "input_scale": 1.0}
+    assert {name: config[name] for name in paper} == paper
+    assert build().paper_rescaling == "robust"
+    assert build(rescaling="min_max").paper_rescaling == "min_max"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"tasks": ()},
+            r"tasks is \(\), but must hold at least one of reconstruction, prediction, playback, each once",
+        ),
+        ({"tasks": ("playback", "playback")}, "each once"),
+        ({"tasks": ("flow",)}, "a task is 'flow', but must be one of 'reconstruction', 'prediction', 'playback'"),
+        ({"error": "ssim"}, "error is 'ssim', but must be one of 'mse', 'pse', 'bpe'"),
+        ({"rescaling": "max"}, "rescaling is 'max', but must be one of 'robust', 'min_max'"),
+        ({"task_scaling": "video"}, "task_scaling is 'video', but must be one of 'none', 'held_out'"),
+        ({"loss_weights": (1, 1)}, r"loss_weights is \(1, 1\), but must hold three numbers of at least 0"),
+        ({"score_weights": (1, -1, 0)}, r"score_weights is \(1, -1, 0\), but must hold three numbers"),
+        ({"playback_rates": ()}, r"playback_rates is \(\), but must hold at least one speed"),
+        (
+            {"playback_rates": (1, 2)},
+            r"playback_rates is \(1, 2\), but must hold at least one speed, all of at least 2",
+        ),
+        ({"accelerated_share": 1.5}, "accelerated_share is 1.5, but must lie between 0 and 1"),
+        ({"channels": ()}, r"channels is \(\), but must hold at least one number above 0"),
+        ({"input_scale": 0}, "input_scale is 0, but must be above 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0, but must be above 0"),
+        ({"pooling": "median"}, "pooling is 'median', but must be one of 'mean', 'excess', 'max'"),
+        ({"window_length": 0}, "window length is 0, but must be at least 1"),
+        ({"tasks": "playback"}, r"tasks of luss_ae is 'playback', but must be of type Sequence\[str\]"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_a_sentence(config, message):
+    with pytest.raises(VadError, match=message):
+        keras_vad.build("luss_ae", **{**TINY, **config})
