@@ -450,6 +450,9 @@ class Conv3DAE(ReconstructionDetector):
         window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the encoder's convolutions; the decoder mirrors them.
+        subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is the
+            frame itself, from -1 (black) to 1 (white). A still background need not be learned then, which short
+            schedules need.
         error: The error of a pixel: ``"squared"`` (the paper's) or ``"absolute"`` difference; ``"euclidean"`` is the
             former, and the root of the pooled error is the score.
         optimizer: ``"adam"`` (the paper's) or ``"adagrad"``.
@@ -477,6 +480,7 @@ class Conv3DAE(ReconstructionDetector):
         window_length: int = 16,
         window_stride: int | None = None,
         channels: Sequence[int] = (96, 128, 256, 256),
+        subtract_background: bool = False,
         error: str = "squared",
         optimizer: str = "adam",
         learning_rate: float = 1e-4,
@@ -490,7 +494,7 @@ class Conv3DAE(ReconstructionDetector):
             image_size,
             window_length,
             window_stride,
-            subtract_background=False,
+            subtract_background=subtract_background,
             input_scale=1.0,
             error=error,
             optimizer=optimizer,
@@ -500,13 +504,17 @@ class Conv3DAE(ReconstructionDetector):
         )
         self.autoencoder = luss_ae.build_autoencoder((window_length, *self.image_size, 1), channels, name="autoencoder")
         self.channels = tuple(channels)
+        self.subtract_background = subtract_background
 
     def preprocess(self, frames: tf.Tensor) -> tf.Tensor:
         """Raw frames to model input, as the base class says, in [-1, 1]."""
-        return 2.0 * super().preprocess(frames) - 1.0
+        frames = super().preprocess(frames)
+        return frames if self.subtract_background else 2.0 * frames - 1.0
 
     def restored(self, windows: tf.Tensor) -> tf.Tensor:
         """The restored frames, for pictures; see the base class."""
+        if self.subtract_background:
+            return super().restored(windows)
         return (self.autoencoder(windows, training=False) + 1.0) / 2.0
 
     def phases(self) -> list[TrainingPhase]:
@@ -515,7 +523,7 @@ class Conv3DAE(ReconstructionDetector):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "channels": self.channels}
+        return {**super().get_config(), "channels": self.channels, "subtract_background": self.subtract_background}
 
 
 def build_conv_autoencoder(
