@@ -3,6 +3,7 @@
 Examples:
 python tools/benchmark.py training --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
 python tools/benchmark.py memory --frames 100000 --size 256 --dir /tmp/long
+python tools/benchmark.py streaming --recipe decoupled_ucsdped2
 """
 
 import argparse
@@ -38,8 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     memory.add_argument("--size", type=int, default=256, help="height and width (default: %(default)s)")
     memory.add_argument("--steps", type=int, default=50, help="training steps (default: %(default)s)")
     memory.add_argument("--dir", required=True, type=Path, help="new folder for videos, cache and run; delete it later")
+    streaming = kinds.add_parser("streaming", help="frames per second of decoupled, by windows and frame by frame")
+    streaming.add_argument("--recipe", default="decoupled_ucsdped2", help="its model, with random weights")
+    streaming.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE")
+    streaming.add_argument("--frames", type=int, default=60, help="frames of the video (default: %(default)s)")
     args = parser.parse_args(argv)
-    result = _training(args) if args.kind == "training" else _memory(args)
+    result = {"training": _training, "memory": _memory, "streaming": _streaming}[args.kind](args)
     print(json.dumps(result, indent=2))
     return 0
 
@@ -130,6 +135,55 @@ def _memory(args: argparse.Namespace) -> dict[str, Any]:
         "seconds_of_the_run": round(time.perf_counter() - started),
         "gib_of_cached_frames": round(sum(p.stat().st_size for p in (args.dir / "cache").iterdir()) / 2**30, 2),
         "peak_gib_of_the_run": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
+    }
+
+
+def _streaming(args: argparse.Namespace) -> dict[str, Any]:
+    load_tensorflow()
+    import tensorflow as tf
+
+    from keras_vad.models.decoupled_stream import DecoupledStream
+    from keras_vad.models.registry import build
+    from keras_vad.training.recipe import load_recipe
+
+    detector = build("decoupled", **load_recipe(args.recipe, args.set).model)
+    window = detector.window
+    if args.frames < window.span:
+        raise VadError(f"--frames is {args.frames}, but this model needs at least {window.span}.")
+    video = np.random.default_rng(0).integers(0, 256, (args.frames, *window.size, 3), dtype=np.uint8)
+    stream = DecoupledStream(detector)
+    score_window = tf.function(lambda frames: detector.anomaly(detector.preprocess(frames))["frame_scores"])
+
+    def windowed() -> int:
+        starts = window.starts(len(video))
+        for start in starts:
+            score_window(tf.constant(video[None, np.add(start, window.frames)])).numpy()
+        return len(starts)
+
+    def chunked() -> int:
+        detector.score_video(video)
+        return len(video)
+
+    def streaming() -> int:
+        stream.reset()
+        for frame in video:
+            stream.push(frame)
+        return len(video)
+
+    # Alternately, so that a machine whose speed drifts treats all alike; the first round builds the graphs.
+    rates: dict[str, list[float]] = {}
+    for repeat in range(4):
+        for score in (windowed, chunked, streaming):
+            started = time.perf_counter()
+            rate = score() / (time.perf_counter() - started)
+            if repeat:
+                rates.setdefault(score.__name__, []).append(rate)
+    medians = {name: float(np.median(values)) for name, values in rates.items()}
+    return {
+        "recipe": args.recipe,
+        "window_frames": len(window.frames),
+        **{f"{name}_frames_per_second": round(rate, 2) for name, rate in medians.items()},
+        "streaming_over_windowed": round(medians["streaming"] / medians["windowed"], 1),
     }
 
 
