@@ -21,7 +21,7 @@ _NETWORKS = ("appearance_encoder", "appearance_decoder", "motion_encoder", "moti
 _STRIDE = 16  # of the attention maps; half of it is the stride of the codes
 _PRETRAINING, _ALTERNATION = 50, 100  # epochs, section 4.2 (UCSD Ped2)
 _CENTRES_SHARE = 0.2  # of the alternation
-_KMEANS_CODES = 20_000
+_KMEANS_CODES = 10_000
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
