@@ -450,8 +450,8 @@ class Conv3DAE(ReconstructionDetector):
         window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the encoder's convolutions; the decoder mirrors them.
-        subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is the
-            frame itself, from -1 (black) to 1 (white). A still background need not be learned then, which short
+        subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is
+            the frame itself, from -1 (black) to 1 (white). A still background need not be learned then, which short
             schedules need.
         error: The error of a pixel: ``"squared"`` (the paper's) or ``"absolute"`` difference; ``"euclidean"`` is the
             former, and the root of the pooled error is the score.

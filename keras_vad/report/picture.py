@@ -132,13 +132,13 @@ def _draw_frame(axes: Axes, frame: np.ndarray, error_map: np.ndarray, colours: N
     axes.imshow(frame.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
     height, width = frame.shape[:2]
     axes.imshow(
-        error_map, cmap=_clear_to_red(), norm=colours, interpolation="bilinear",
+        error_map, cmap=clear_to_red(), norm=colours, interpolation="bilinear",
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )  # fmt: skip
     axes.set(xticks=[], yticks=[])
 
 
-def _clear_to_red() -> ListedColormap:
+def clear_to_red() -> ListedColormap:
     """Yellow to red, from clear to nearly opaque."""
     share = np.linspace(0, 1, 256)
     return ListedColormap(np.stack([np.ones(256), 0.9 * (1 - share), np.zeros(256), 0.85 * np.sqrt(share)], axis=-1))
