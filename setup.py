@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["keras_vad", "keras_vad.*", "serving"]),
-    package_data={"keras_vad": ["recipes/*.yaml", "py.typed"]},
+    package_data={"keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "py.typed"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_tensorflow()
     from keras_vad.data import open_dataset
     from keras_vad.models.registry import get_model
-    from keras_vad.training.recipe import find_recipe, load_recipe
+    from keras_vad.training.recipe import find_recipe, load_recipe, recipe_stem
     from keras_vad.training.run import RunOptions, run_training
 
     get_model(args.model)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if value is not None:
             overrides.append(f"training.{option}={value}")
     recipe = load_recipe(recipe_name, overrides)
-    stem = Path(recipe_name).stem if recipe_name.endswith((".yaml", ".yml")) else recipe_name
+    stem = recipe_stem(recipe_name)
     run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
     version = run_training(
         RunOptions(

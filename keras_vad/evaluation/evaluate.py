@@ -64,6 +64,7 @@ def evaluate(
     seed: int | None = None,
     log: str = "",
     chunk_length: int | None = None,
+    baselines: bool = True,
     track: Callable[[Sequence[Video]], Iterable[Video]] = iter,
 ) -> EvaluationReport:
     """Score every labelled test video once and measure under every protocol.
@@ -82,6 +83,7 @@ def evaluate(
         seed: Seed it was trained with, for the rows.
         log: Path of its training log, for the rows.
         chunk_length: Frames scored at once; changes speed and memory, not scores.
+        baselines: Whether to score the trivial baselines, too.
         track: Wraps the test videos, to show progress.
 
     Raises:
@@ -122,8 +124,9 @@ def evaluate(
         for name, one in found.items():
             series.setdefault((model, name), []).append(one)
 
-    for name, each in trivial_scores(dataset.train_videos(), test_videos, cache).items():
-        series[name, FRAME_SCORES] = each
+    if baselines:
+        for name, each in trivial_scores(dataset.train_videos(), test_videos, cache).items():
+            series[name, FRAME_SCORES] = each
 
     names = [video.name for video in test_videos]
     rows: list[dict[str, Any]] = []

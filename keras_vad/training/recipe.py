@@ -148,6 +148,11 @@ def find_recipe(name: str | None, model: str, dataset: str) -> str:
     return f"{model}_{dataset}_compact" if name == "compact" else name
 
 
+def recipe_stem(name: str) -> str:
+    """What a recipe is called in results: its name, or that of its file without folder and ending."""
+    return Path(name).stem if name.endswith((".yaml", ".yml")) else name
+
+
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 

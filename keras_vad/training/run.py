@@ -111,10 +111,8 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
 
     _check_folder_is_free(options)
     dataset = open_dataset(options.dataset, options.data_dir)
-    decisive = {**options.to_dict(), "data_fingerprint": dataset.fingerprint()}
-    decisive = json.loads(json.dumps(decisive))  # tuples to lists, as they come back from a file
     if options.resume:
-        _check_same_run(options.run_dir, decisive)
+        check_same_run(options, dataset)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     keras.mixed_precision.set_global_policy(recipe.training.precision)
@@ -133,7 +131,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
 
     # The run folder appears only now, when all that the user chose fits.
     if not options.resume:
-        _record_config(options, decisive)
+        _record_config(options, dataset)
     handler = logging.FileHandler(options.run_dir / "train.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger.addHandler(handler)
@@ -147,6 +145,26 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+def fit_normality(options: RunOptions, detector: VideoAnomalyDetector, cache: FrameCache | None = None) -> None:
+    """Do for a detector what a run does after training: learn from its data what the score needs, and calibrate.
+
+    Args:
+        options: Of the run that the weights come from.
+        detector: May differ from the trained one in options of its score.
+        cache: Where decoded frames are kept; the user's cache by default.
+    """
+    dataset = open_dataset(options.dataset, options.data_dir)
+    _fit_normality(detector, _prepare_data(options, dataset, detector, cache or FrameCache()), options.recipe)
+
+
+def _fit_normality(detector: VideoAnomalyDetector, data: "_Data", recipe: Recipe) -> None:
+    detector.fit_normality(
+        window_dataset(data.train, detector.training_window, shuffle=False, drop_remainder=False, **data.windows),
+        data.held_out,
+        recipe.training.alarm_quantile,
+    )
 
 
 @dataclass(frozen=True)
@@ -250,11 +268,7 @@ def _train_and_export(
     logger.info("calibrating on held-out normal videos")
     final = build(options.model, **recipe.model)  # in float32, whatever the precision of training
     final.set_weights(detector.get_weights())
-    final.fit_normality(
-        window_dataset(data.train, window, shuffle=False, drop_remainder=False, **data.windows),
-        data.held_out,
-        recipe.training.alarm_quantile,
-    )
+    _fit_normality(final, data, recipe)
     with appearing(options.run_dir / "detector.keras") as partial:
         final.save(partial)
     version = None
@@ -303,19 +317,29 @@ def _check_folder_is_free(options: RunOptions) -> None:
         raise VadError(f"the run folder {folder} is not empty; use --resume to go on, or --run-dir for another.")
 
 
-def _check_same_run(folder: Path, decisive: dict[str, Any]) -> None:
-    stored = yaml.safe_load((folder / "config.yaml").read_text("utf-8")) or {}
-    for key, value in decisive.items():
+def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
+    """Refuse a run folder whose run has other options or other data.
+
+    Raises:
+        VadError: It names what differs.
+    """
+    stored = yaml.safe_load((options.run_dir / "config.yaml").read_text("utf-8")) or {}
+    for key, value in _decisive(options, dataset).items():
         if stored.get(key) != value:
             raise VadError(
-                f"the run in {folder} has {key} {stored.get(key)!r}, but now it is {value!r}; resume with the same "
-                "options and data, or start a new run."
+                f"the run in {options.run_dir} has {key} {stored.get(key)!r}, but now it is {value!r}; resume with the "
+                "same options and data, or start a new run."
             )
 
 
-def _record_config(options: RunOptions, decisive: dict[str, Any]) -> None:
+def _decisive(options: RunOptions, dataset: VideoDataset) -> dict[str, Any]:
+    decisive = {**options.to_dict(), "data_fingerprint": dataset.fingerprint()}
+    return json.loads(json.dumps(decisive))  # tuples to lists, as they come back from a file
+
+
+def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
     config = {
-        **decisive,
+        **_decisive(options, dataset),
         "data_dir": str(options.data_dir),
         "strategy": options.strategy,
         "devices": options.devices,

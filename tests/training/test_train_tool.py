@@ -175,7 +175,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
             "the data folder nowhere does not exist; give the folder that holds the data set shapes",
         ),
         (["--data-dir", "empty"], "^empty holds no "),
-        (["--recipe", "large"], "there is no recipe 'large'; give a YAML file or one of adv3dcae_shapes_compact"),
+        (["--recipe", "large"], "there is no recipe 'large'; give a YAML file or one of .*adv3dcae_shapes_compact"),
         (["--recipe", "large.yaml"], "the recipe large.yaml cannot be read: No such file or directory"),
         (["--set", "noise=null"], "--set noise=null is not understood; write --set section.option=value"),
         (["--set", "model.noise=pink"], "noise is 'pink', but must be one of"),
