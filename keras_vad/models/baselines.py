@@ -18,10 +18,11 @@ from keras_vad.models.checks import check_above, check_at_least, check_channels,
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
 
-# Caffe's Adagrad, which starts its sums at 0; the loss is a mean, so gradients are small.
+# Adagrad starts its sums of squares at 0, as the authors' Caffe does. The loss is a mean, theirs a sum, so the sums are
+# small; Keras adds epsilon to them before the root.
 _OPTIMIZERS: dict[str, Callable[[float], keras.optimizers.Optimizer]] = {
     "adam": keras.optimizers.Adam,
-    "adagrad": lambda rate: keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0, epsilon=1e-8),
+    "adagrad": lambda rate: keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0, epsilon=1e-20),
 }
 
 
