@@ -1,0 +1,156 @@
+"""Figures of cuboids, all golden values by hand."""
+
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vad.data.base import VideoDataset
+from keras_vad.data.cache import FrameCache
+from keras_vad.data.video import ArrayFrames, Labels, Video
+from keras_vad.errors import VadError
+from keras_vad.evaluation.cuboids import cuboid_figures, cuboid_report, cuboid_shares, score_cuboids
+from keras_vad.window import Window
+
+
+def test_figures_by_hand() -> None:
+    # From the top: anomalous 9, 7, 5; normal 8, 6, 4, 3, 2, 1, 0.
+    labels = np.array([1, 0, 1, 0, 1, 0, 0, 0, 0, 0], bool)
+    scores = np.array([9.0, 8, 7, 6, 5, 4, 3, 2, 1, 0])
+    figures = cuboid_figures(labels, scores, normal_threshold=8.0)
+    assert (figures["cuboids"], figures["anomalous"]) == (10, 3)
+    # Pairs of an anomalous and a normal one in order: 7 + 6 + 5 of 21.
+    assert figures["auroc"] == pytest.approx(18 / 21)
+    assert figures["ap"] == pytest.approx((1 / 1 + 2 / 3 + 3 / 5) / 3)
+    # F1 at 9: 2/4; at 7: 4/6; at 5: 6/8, the best.
+    assert figures["threshold"] == 5.0
+    assert figures["f1"] == pytest.approx(0.75)
+    assert figures["precision"] == pytest.approx(3 / 5)
+    assert figures["recall"] == 1.0
+    assert figures["accuracy"] == pytest.approx(0.8)
+    # From 8.0 on, itself too: 9 and 8 are flagged.
+    assert figures["normal_threshold"] == 8.0
+    assert figures["normal_f1"] == pytest.approx(2 / 5)
+    assert figures["normal_precision"] == 0.5
+    assert figures["normal_recall"] == pytest.approx(1 / 3)
+    assert figures["normal_accuracy"] == pytest.approx(0.7)
+
+
+def test_equal_scores_are_flagged_together() -> None:
+    labels = np.array([True, False, True, False])
+    figures = cuboid_figures(labels, np.array([2.0, 2.0, 2.0, 1.0]))
+    assert figures["threshold"] == 2.0
+    assert figures["f1"] == pytest.approx(2 * 2 / (3 + 2))
+    assert figures["auroc"] == pytest.approx((0.5 + 0.5 + 1 + 1) / 4)
+
+
+def test_one_class_only() -> None:
+    nothing = cuboid_figures(np.zeros(3, bool), np.arange(3.0), normal_threshold=5.0)
+    assert [nothing[name] for name in ("auroc", "ap", "threshold", "f1", "accuracy")] == [None] * 5
+    assert nothing["normal_accuracy"] == 1.0
+    assert nothing["normal_f1"] is nothing["normal_precision"] is nothing["normal_recall"] is None
+    everything = cuboid_figures(np.ones(3, bool), np.arange(3.0))
+    assert everything["auroc"] is None
+    assert (everything["threshold"], everything["f1"], everything["accuracy"]) == (0.0, 1.0, 1.0)
+
+
+def test_shares_by_hand() -> None:
+    mask = np.zeros((7, 9))
+    mask[2, 3] = 1.0
+    mask[6, 8] = 1.0  # in no box: those of step 2 end at row 5 and column 7
+    shares = cuboid_shares(mask, (2, 3), (4, 4), 2)
+    expected = np.zeros((2, 3))
+    expected[0, 0] = expected[0, 1] = expected[1, 0] = expected[1, 1] = 1 / 16
+    np.testing.assert_array_equal(shares, expected)
+
+
+class Brightness:
+    """Scores a cuboid by its mean: windows of 2 frames of 6x8, boxes of 4x4 at steps of 2."""
+
+    window = Window(length=2, size=(6, 8), channels=3, hop=2)
+    grid = (2, 3)
+    cuboid_size = (4, 4)
+    cuboid_step = 2
+    normal_distance = 0.5
+
+    def preprocess(self, frames: tf.Tensor) -> tf.Tensor:
+        return tf.cast(frames, tf.float32) / 255.0
+
+    def cuboid_scores(self, windows: tf.Tensor) -> tf.Tensor:
+        means = tf.reduce_mean(windows, axis=(1, 4))
+        return tf.nn.avg_pool2d(means[..., None], (4, 4), 2, "VALID")[..., 0]
+
+
+class Clips(VideoDataset):
+    """Two test videos: five bright frames with one anomalous pixel in frame 3, and dark frames."""
+
+    name = "clips"
+
+    def __init__(self, scale: int = 1, masks: bool = True) -> None:
+        bright = np.full((5, 6 * scale, 8 * scale, 3), 255, np.uint8)
+        dark = np.zeros((4, 6 * scale, 8 * scale, 3), np.uint8)
+        mask = np.zeros((5, 6 * scale, 8 * scale), bool)
+        mask[3, 5 * scale, 0] = True
+        labels = Labels(mask.any(axis=(1, 2)), mask.__getitem__ if masks else None)
+        no = Labels(np.zeros(4, bool), (lambda n: np.zeros((6 * scale, 8 * scale), bool)) if masks else None)
+        self.test = [(Video("bright", ArrayFrames(bright)), labels), (Video("dark", ArrayFrames(dark)), no)]
+        self.test += [(Video("unlabelled", ArrayFrames(dark)), None)]
+
+    def train_videos(self) -> list[Video]:
+        return []
+
+    def test_videos(self) -> list[tuple[Video, Labels | None]]:
+        return self.test
+
+
+def test_the_report_counts_every_cuboid_once(tmp_path: Path) -> None:
+    report = cuboid_report(Brightness(), Clips(), FrameCache(tmp_path), minimum_shares=(0.0, 1 / 31, 1 / 33))
+    # Two windows of the first video (its fifth frame fills none) and two of the second, six cuboids each.
+    assert (report["dataset"], report["videos"], report["windows"], report["window_step"]) == ("clips", 2, 4, 2)
+    assert report["cuboids"] == 24
+    # The pixel lies in one box, of 2 x 4 x 4 pixels, of the second window.
+    assert report["anomalous"] == 1
+    assert report["auroc"] == pytest.approx((12 + 11 / 2) / 23)
+    assert report["threshold"] == 1.0
+    assert report["f1"] == pytest.approx(2 / 13)
+    assert report["accuracy"] == pytest.approx(13 / 24)
+    assert report["normal_threshold"] == 0.5
+    assert report["normal_recall"] == 1.0
+    assert [row["anomalous"] for row in report["by_minimum_share"]] == [1, 0, 1]
+    assert report["by_minimum_share"][1]["auroc"] is None
+    assert {name: report[name] for name in report["by_minimum_share"][0]} == report["by_minimum_share"][0]
+
+
+def test_windows_may_overlap(tmp_path: Path) -> None:
+    found = score_cuboids(Brightness(), Clips(), FrameCache(tmp_path), window_step=1)
+    assert found.windows == 4 + 3
+    assert found.videos == ("bright", "dark")
+    # Frame 3 is in the windows that start at 2 and 3.
+    shares = found.shares.reshape(7, 2, 3)
+    np.testing.assert_allclose(np.argwhere(shares), [[2, 1, 0], [3, 1, 0]])
+    np.testing.assert_allclose(found.scores.reshape(7, 6)[:, 0], [1, 1, 1, 1, 0, 0, 0])
+
+
+def test_masks_of_larger_frames_lose_no_pixel(tmp_path: Path) -> None:
+    found = score_cuboids(Brightness(), Clips(scale=3), FrameCache(tmp_path))
+    assert np.count_nonzero(found.shares) == 1
+    assert found.shares.max() == pytest.approx(1 / (32 * 9))
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    cache = FrameCache(tmp_path)
+    for arguments, options, message in (
+        ((types.SimpleNamespace(), Clips(), cache), {}, "SimpleNamespace scores no cuboids; use a model of adaptive"),
+        ((Brightness(), Clips(masks=False), cache), {}, "no test video of clips has pixel masks"),
+        ((Brightness(), Clips(), cache), {"minimum_shares": (1.0,)}, "the minimum share is 1.0, but must be at least"),
+        ((Brightness(), Clips(), cache), {"minimum_shares": ()}, "there is no minimum share; give at least one"),
+        ((Brightness(), Clips(), cache), {"window_step": 0}, "the step between windows is 0, but must be at least 1"),
+    ):
+        with pytest.raises(VadError, match=message):
+            cuboid_report(*arguments, **options)
+    longer = Brightness()
+    longer.window = Window(length=6, size=(6, 8), channels=3)
+    with pytest.raises(VadError, match="the test video bright has 5 frames, but a window needs 6"):
+        cuboid_report(longer, Clips(), cache)
