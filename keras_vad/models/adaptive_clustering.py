@@ -120,7 +120,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         check_choice("image_channels", image_channels, (1, 3))
         check_channels("channels", channels, 1)
         check_at_least(1, cuboid_step=cuboid_step, code_size=code_size, clusters=clusters)
-        check_at_least(0, clustering_weight=clustering_weight, noise_stddev=min(noise_stddev, default=-1))
+        if not noise_stddev:
+            raise VadError("noise_stddev holds no number, but must hold at least one; use [0] for no noise.")
+        check_at_least(0, clustering_weight=clustering_weight, noise_stddev=min(noise_stddev))
         check_choice("membership", membership, ("nearest", "likeliest"))
         check_choice("pooling", pooling, ("cuboid", "mean", "excess", "max"))
         check_above(0, covariance_floor=covariance_floor, learning_rate=learning_rate)
@@ -409,16 +411,20 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         mixture = GaussianMixture(
             self.clusters, covariance_type="full", reg_covar=self.covariance_floor, max_iter=200, random_state=self.seed
         ).fit(codes.astype("float64"))
-        factors = mixture.precisions_cholesky_
-        self.mixture_means.assign(mixture.means_)
-        self.mixture_factors.assign(factors)
-        log_determinants = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        self.mixture_levels.assign(2.0 * (np.log(mixture.weights_) + log_determinants))
+        self.set_mixture(mixture)
         distances = [
             self.distances(tf.constant(some)).numpy() for some in np.array_split(codes, 1 + len(codes) // 4096)
         ]
         self.normal_distance.assign(np.quantile(np.concatenate(distances), alarm_quantile))
         super().fit_normality(windows, held_out, alarm_quantile)
+
+    def set_mixture(self, mixture: GaussianMixture) -> None:
+        """Store a fitted mixture with full covariances as weights."""
+        factors = mixture.precisions_cholesky_  # of each precision matrix P = F F^T
+        self.mixture_means.assign(mixture.means_)
+        self.mixture_factors.assign(factors)
+        log_determinants = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        self.mixture_levels.assign(2.0 * (np.log(mixture.weights_) + log_determinants))
 
     def distances(self, codes: tf.Tensor) -> tf.Tensor:
         """Mahalanobis distances of codes from their components of the mixture (eq. 12 and 13).
