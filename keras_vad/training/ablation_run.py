@@ -11,6 +11,7 @@ import keras
 
 from keras_vad.data import FrameCache, open_dataset
 from keras_vad.errors import VadError
+from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
 from keras_vad.evaluation.protocols import PROTOCOLS
 from keras_vad.files import write_text
@@ -70,10 +71,12 @@ class AblationRun:
         """
         options = self._options(row)
         self._train(options)
-        baselines = self._stored(self.folder / _BASELINES)
-        if baselines is None or self._stored(self._evaluation_file(row)) is None:
+        stored, baselines = self._stored(self._evaluation_file(row)), self._stored(self.folder / _BASELINES)
+        of_cuboids = any(figure.startswith("cuboid_") for figure in self.table.figures)
+        if baselines is None or stored is None or (of_cuboids and "cuboids" not in stored):
+            detector = self._detector(row, options)
             report = evaluate(
-                self._detector(row, options),
+                detector,
                 self.dataset,
                 self.cache,
                 recipe=options.recipe_name,
@@ -81,9 +84,11 @@ class AblationRun:
                 baselines=baselines is None,
             )
             content = json.loads(report.to_json())
-            self._store(self._evaluation_file(row), content, baselines=False)
             if baselines is None:
                 self._store(self.folder / _BASELINES, content, baselines=True)
+            if of_cuboids:
+                content["cuboids"] = cuboid_report(detector, self.dataset, self.cache)
+            self._store(self._evaluation_file(row), content, baselines=False)
         self._figures(row)
         write_text(self.folder / f"{self.table.name}.json", self.to_json())
 
@@ -146,7 +151,10 @@ class AblationRun:
         rows = content["rows"]
         for one in rows:
             if one["score"] == row.score and one["protocol"] == self.table.protocol:
-                return _named_figures(one)
+                cuboids = content.get("cuboids", {})
+                return _named_figures(one) | {
+                    f"cuboid_{name}": cuboids.get(name) for name in ("auroc", "f1", "accuracy")
+                }
         known = ", ".join(dict.fromkeys(one["score"] for one in rows))
         raise VadError(
             f"row {row.label!r} of {self.table.name} reports the score {row.score!r}, but its detector has {known}; "
@@ -222,7 +230,7 @@ class AblationRun:
         changed = f" with {', '.join(self.overrides)}" if self.overrides else ""
         about = (
             f"{table.paper}; `{table.model}` on {dataset}, recipe `{recipe_stem(self.recipe_name)}`{changed}, seed "
-            f"{self.seed}. Figures are frame-level, in percent. Protocol `{table.protocol}`: "
+            f"{self.seed}. Figures are in percent. Protocol `{table.protocol}`: "
             f"{PROTOCOLS[table.protocol].description}."
         )
         paragraphs = [f"## {table.title}", about, *([table.note.strip()] if table.note else [])]

@@ -21,8 +21,15 @@ from keras_vad.evaluation.protocols import PROTOCOLS
 from keras_vad.models.registry import check_hyper, get_model
 from keras_vad.training.recipe import Recipe, load_recipe, recipe_stem
 
-#: Figures that a paper may print, and what the columns of a table are called.
-FIGURES = {"auroc": "AUROC", "eer": "EER"}
+#: Figures that a paper may print, and what the columns of a table are called. They are of frames, pooled over videos
+#: (``keras_vad.evaluation.evaluate``), but for those of cuboids (``keras_vad.evaluation.cuboids``).
+FIGURES = {
+    "auroc": "AUROC",
+    "eer": "EER",
+    "cuboid_auroc": "cuboid AUROC",
+    "cuboid_f1": "cuboid F1",
+    "cuboid_accuracy": "cuboid accuracy",
+}
 
 _REQUIRED = ("title", "paper", "model", "rows")
 _OPTIONAL = ("protocol", "figures", "note", "set", "scoring")
