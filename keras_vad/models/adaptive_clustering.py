@@ -384,7 +384,8 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         )
         before, centres = tf.convert_to_tensor(self.counts), tf.convert_to_tensor(self.centres.centres)
         after = before + found["counts"]
-        self.centres.centres.assign((before[:, None] * centres + found["sums"]) / after[:, None])
+        # The running mean, written so that a centre without codes keeps its value to the last bit.
+        self.centres.centres.assign(centres + (found["sums"] - found["counts"][:, None] * centres) / after[:, None])
         self.counts.assign(after)
 
     def test_step(self, data: tf.Tensor) -> Logs:

@@ -366,7 +366,7 @@ def test_a_frame_can_be_scored_by_its_map(pooling):
     with_mixture(detector)
     output = detector.anomaly(windows_of(detector))
     np.testing.assert_array_equal(output["frame_scores"], output[f"{pooling}_error"])
-    assert (output["frame_scores"] != output["cuboid_distance"]).numpy().all()
+    assert (output["frame_scores"] != output["cuboid_distance"]).numpy().any()
     assert detector.get_config()["pooling"] == pooling
 
 
