@@ -241,30 +241,31 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
             training: Whether to use batch statistics.
 
         Returns:
-            ``reconstruction``, error a restored value (the mean squared one, or table 4's); ``prediction``, squared
-            error a latent value; ``weights``, the sum of all squared kernels that learn. float32 scalars.
+            ``reconstruction``, error a restored value (the mean squared one, or table 4's), but not in training while
+            the decoder rests; ``prediction``, squared error a latent value; ``weights``, the sum of all squared kernels
+            that learn. float32 scalars.
         """
         k = self.window.length
         inputs = self.preprocess(frames)
         inputs = tf.concat([inputs[:, :k], inputs[:, -1:]], axis=1)  # the one before the last serves scoring only
         *features, codes = self._encode(inputs, training)
 
-        # Frames 2 to k, each with the features of the one before it.
-        skipped = [_as_images(feature[:, : k - 1]) for feature in features]
-        restored = self.decoder([_as_images(codes[:, 1:k]), *skipped], training=training)
-        error = self._reconstruction_error(restored, _as_images(inputs[:, 1:k]))
-        error = tf.reduce_mean(tf.reshape(error, [-1, k - 1]), axis=1)
+        losses = {}
+        if self.decoder.trainable or not training:  # nothing learns from it while the motion model learns alone
+            # Frames 2 to k, each with the features of the one before it.
+            skipped = [_as_images(feature[:, : k - 1]) for feature in features]
+            restored = self.decoder([_as_images(codes[:, 1:k]), *skipped], training=training)
+            error = self._reconstruction_error(restored, _as_images(inputs[:, 1:k]))
+            losses["reconstruction"] = self.global_mean(tf.reduce_mean(tf.reshape(error, [-1, k - 1]), axis=1))
 
         predicted = self._predict(codes[:, :k], codes[:, k], training)
         latent_error = tf.reduce_mean(tf.square(predicted - codes[:, k]), axis=(1, 2, 3))
 
         kernels = [weight for weight in self.trainable_variables if weight.name in ("kernel", "recurrent_kernel")]
         squares = tf.add_n([tf.reduce_sum(tf.square(tf.convert_to_tensor(kernel))) for kernel in kernels])
-        return {
-            "reconstruction": self.global_mean(error),
-            "prediction": self.global_mean(latent_error),
-            "weights": squares / tf.distribute.get_replica_context().num_replicas_in_sync,
-        }
+        losses["prediction"] = self.global_mean(latent_error)
+        losses["weights"] = squares / tf.distribute.get_replica_context().num_replicas_in_sync
+        return losses
 
     def _reconstruction_error(self, restored: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """Error of each restored image, (images,); both with the background subtracted."""
@@ -282,7 +283,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         restored_values = (self.window.length - 1) * height * width * self.window.channels
         latent_values = math.prod(self.motion_model.output.shape[1:])
         return (
-            self.loss_weight("reconstruction") * losses["reconstruction"]
+            self.loss_weight("reconstruction") * losses.get("reconstruction", 0.0)
             + self.loss_weight("prediction") * losses["prediction"] * latent_values / restored_values
             + self.weight_decay * losses["weights"] / restored_values
         )
