@@ -17,7 +17,7 @@ from keras_vad.evaluation.protocols import PROTOCOLS
 from keras_vad.files import write_text
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import get_model
-from keras_vad.training.ablations import FIGURES, AblationRow, AblationTable, training_name
+from keras_vad.training.ablations import FIGURES, AblationRow, AblationTable, option_name, training_name
 from keras_vad.training.recipe import recipe_stem
 from keras_vad.training.run import RunOptions, check_same_run, fit_normality, run_training
 from keras_vad.zoo import load
@@ -89,7 +89,6 @@ class AblationRun:
             if of_cuboids:
                 content["cuboids"] = cuboid_report(detector, self.dataset, self.cache)
             self._store(self._evaluation_file(row), content, baselines=False)
-        self._figures(row)
         write_text(self.folder / f"{self.table.name}.json", self.to_json())
 
     def _options(self, row: AblationRow) -> RunOptions:
@@ -129,8 +128,8 @@ class AblationRun:
         }
 
     def _evaluation_file(self, row: AblationRow) -> Path:
-        scoring = "".join(f",{option}={value}" for option, value in sorted(self._scoring(row).items()))
-        return self._options(row).run_dir / f"evaluation{scoring}.json"
+        scoring = [option_name(option, value) for option, value in sorted(self._scoring(row).items())]
+        return self._options(row).run_dir / f"{','.join(['evaluation', *scoring])}.json"
 
     def _detector(self, row: AblationRow, options: RunOptions) -> VideoAnomalyDetector:
         """The trained detector, with the options of the row's score."""
@@ -227,7 +226,7 @@ class AblationRun:
         rows += [list(cells(f"`{name}`", ours, {})) for name, ours in self._baselines().items()]
         lines = [f"| {' | '.join(line)} |" for line in [header, *rows]]
         lines.insert(1, "|---|" + "--:|" * (len(header) - 1))
-        changed = f" with {', '.join(self.overrides)}" if self.overrides else ""
+        changed = f" with {', '.join(f'`{override}`' for override in self.overrides)}" if self.overrides else ""
         about = (
             f"{table.paper}; `{table.model}` on {dataset}, recipe `{recipe_stem(self.recipe_name)}`{changed}, seed "
             f"{self.seed}. Figures are in percent. Protocol `{table.protocol}`: "

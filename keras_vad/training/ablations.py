@@ -140,12 +140,22 @@ def training_name(recipe: Recipe, recipe_name: str) -> str:
         prefix = "" if section == "model" else f"{section}."
         for option, value in sorted(options.items()):
             if option not in plain[section] or plain[section][option] != value:
-                text = re.sub(r"[^\w.+-]+", "-", json.dumps(value)).strip("-")
-                parts.append(f"{prefix}{option}={text}")
+                parts.append(option_name(f"{prefix}{option}", value))
     name = ",".join(parts) or "recipe"
     if len(name) > _LONGEST_NAME:
         name = f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name
+
+
+def option_name(option: str, value: Any) -> str:
+    """An option and its value, as a part of a file's name.
+
+    Example:
+    >>> option_name("channels", (8, 16))
+    'channels=8-16'
+    """
+    text = re.sub(r"[^\w.+-]+", "-", json.dumps(value)).strip("-")
+    return f"{option}={text}"
 
 
 def list_ablations() -> list[str]:

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 import keras_vad  # noqa: E402  (found through the path above)
+from keras_vad.training.ablations import load_ablation  # noqa: E402
 from tests.models.test_contract import TINY  # noqa: E402
 
 RECIPES = ROOT / "keras_vad" / "recipes"
@@ -45,18 +46,21 @@ def shortened(words: list[str]) -> list[str]:
     """The command on generated data; training is cut short."""
     words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
     words = [word.replace("8500", str(PORT)) for word in words]
-    if words[:2] == ["python", "tools/train.py"]:
-        model = words[words.index("--model") + 1]
+    trains = words[:2] == ["python", "tools/train.py"]
+    if trains or (words[:2] == ["python", "tools/ablate.py"] and "--dataset" in words):
+        model = words[words.index("--model") + 1] if trains else load_ablation(words[2]).model
         if "--recipe" not in words:
             words += ["--recipe", "compact", "--run-dir", "runs/full_size"]  # shapes have no recipe of full size
         recipe = words.index("--recipe") + 1
         if words[recipe] == "compact" and not (RECIPES / f"{model}_shapes_compact.yaml").exists():
-            words[recipe] = str(RECIPES / f"{model}_ucsdped2_compact.yaml")
+            stand_in = Path(f"{model}_shapes_compact.yaml")  # its name is that of the run
+            stand_in.write_text((RECIPES / f"{model}_ucsdped2_compact.yaml").read_text("utf-8"), "utf-8")
+            words[recipe] = str(stand_in)
         phases = len(keras_vad.build(model, **TINY[model].config).phases())
         if "--epochs" in words:
             words[words.index("--epochs") + 1] = str(phases + 1)
         else:
-            words += ["--epochs", str(phases)]
+            words += ["--set", f"training.epochs={phases}"]
         if "--batch-size" in words:
             words[words.index("--batch-size") + 1] = "2"
         tiny = [f"model.{name}={json.dumps(value)}" for name, value in TINY[model].config.items()]
