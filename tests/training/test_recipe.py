@@ -127,7 +127,7 @@ def test_a_section_that_holds_no_options_can_not_be_overridden(recipe_file):
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(VadError, match="there is no recipe 'huge'; give a YAML file or one of .*adv3dcae_"):
+    with pytest.raises(VadError, match=r"there is no recipe 'huge'; give a YAML file or one of .*adv3dcae_"):
         load_recipe("huge")
     with pytest.raises(VadError, match=r"the recipe nowhere/mine.yml cannot be read: No such file or directory"):
         load_recipe("nowhere/mine.yml")
