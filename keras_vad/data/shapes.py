@@ -192,13 +192,11 @@ def _with_triangles(scene: _Scene, n_frames: int, count: int, seed: list[int]) -
             "or more test frames."
         )
     chosen = {seen[number] for number in np.random.default_rng(seed).permutation(len(seen))[:count]}
-    return replace(
-        scene,
-        **{
-            name: [replace(shape, triangle=(name, number) in chosen) for number, shape in enumerate(lane)]
-            for name, lane in lanes.items()
-        },
-    )
+    marked = {
+        name: [replace(shape, triangle=(name, number) in chosen) for number, shape in enumerate(lane)]
+        for name, lane in lanes.items()
+    }
+    return replace(scene, upper=marked["upper"], lower=marked["lower"])
 
 
 def _background(seed: int) -> Image.Image:

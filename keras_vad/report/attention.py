@@ -52,19 +52,20 @@ def draw_attention(frame: np.ndarray, maps: Sequence[np.ndarray], path: Path, ov
     size = ((1 + len(maps)) * (_PANEL + _GAP) - _GAP, panel_height + _TITLE)
     # Without pyplot there is no global state and no display is needed.
     figure = Figure(figsize=size, dpi=100, facecolor="white")
-    for column, attention in enumerate([None, *maps]):
+    panels: list[np.ndarray | None] = [None, *maps]
+    for column, panel in enumerate(panels):
         left = column * (_PANEL + _GAP) / size[0]
         axes = figure.add_axes((left, 0, _PANEL / size[0], panel_height / size[1]))
-        picture = frame if attention is None else np.repeat(frame.mean(axis=-1, keepdims=True) / 255.0, 3, axis=-1)
+        picture = frame if panel is None else np.repeat(frame.mean(axis=-1, keepdims=True) / 255.0, 3, axis=-1)
         axes.imshow(picture, aspect="auto", interpolation="nearest", extent=(0, width, height, 0))
         axes.set_axis_off()
         title = "frame"
-        if attention is not None:
+        if panel is not None:
             axes.imshow(
-                attention, cmap=clear_to_red(), norm=Normalize(float(attention.min()), float(attention.max())),
+                panel, cmap=clear_to_red(), norm=Normalize(float(panel.min()), float(panel.max())),
                 aspect="auto", interpolation="bilinear", extent=(0, width, height, 0),
             )  # fmt: skip
-            peak = attention.max() / attention.mean() if attention.any() else 1.0
+            peak = panel.max() / panel.mean() if panel.any() else 1.0
             title = f"attention {column}: up to {peak:.2f} of the mean"
         axes.set_title(title, fontsize=10, color=INK, loc="left")
     with appearing(path) as partial:

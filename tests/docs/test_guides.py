@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data and the trained models that pages speak of."""
     folder = tmp_path_factory.mktemp("project")
-    make_shapes(folder / "data" / "shapes", train_frames=120, test_frames=400, seed=0, anomaly_probability=0.02)
+    make_shapes(folder / "data" / "shapes", train_frames=200, test_frames=400, seed=0, anomaly_probability=0.02)
     (folder / "clip").symlink_to(folder / "data" / "shapes" / "Test" / "Test001")
     detector = Adv3DCAE(image_size=32, channels=(2, 2), discriminator_channels=(2, 2))
     detector.fit_normality([], [open_video(folder / "clip")])
