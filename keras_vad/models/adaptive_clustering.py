@@ -21,6 +21,7 @@ from keras_vad.window import Window, as_size
 
 _KMEANS_CODES = 20_000  # codes that k-means starts the centres from
 _MIXTURE_CODES = 50_000  # codes that the Gaussian mixture is fitted to, at most
+_STILL = 0.1  # weight of a cuboid without motion, where the mean of a window's weights is 1 more
 _FIRST_COUNT = 100.0  # codes that a centre found by k-means counts for in its running mean
 
 
@@ -72,6 +73,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             alone.
         cuboids_per_window: Cuboids of a training window that a step learns from, drawn at random; ``None`` takes all of
             them (the paper).
+        cuboid_sampling: How these, and those for k-means and the mixture, are drawn: ``"uniform"``, or ``"motion"``, in
+            proportion to how much changes in a cuboid from frame to frame, with some of all kinds among them. Most
+            cuboids of a still camera show nothing but ground. (The public code leaves out those that hardly change.)
         membership: Which component a code is measured by: ``"nearest"``, the one with the nearest mean (eq. 12), or
             ``"likeliest"``, the one it most probably belongs to (the words of section IV-E).
         covariance_floor: Added to the variances of the mixture. Scikit-learn's value, 1e-6, was the authors'; where
@@ -109,6 +113,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         clusters: int = 20,
         clustering_weight: float = 0.001,
         cuboids_per_window: int | None = None,
+        cuboid_sampling: str = "uniform",
         membership: str = "nearest",
         covariance_floor: float = 1e-6,
         pooling: str = "cuboid",
@@ -123,6 +128,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         if not noise_stddev:
             raise VadError("noise_stddev holds no number, but must hold at least one; use [0] for no noise.")
         check_at_least(0, clustering_weight=clustering_weight, noise_stddev=min(noise_stddev))
+        check_choice("cuboid_sampling", cuboid_sampling, ("uniform", "motion"))
         check_choice("membership", membership, ("nearest", "likeliest"))
         check_choice("pooling", pooling, ("cuboid", "mean", "excess", "max"))
         check_above(0, covariance_floor=covariance_floor, learning_rate=learning_rate)
@@ -177,6 +183,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self.clusters = clusters
         self.clustering_weight = clustering_weight
         self.cuboids_per_window = cuboids_per_window
+        self.cuboid_sampling = cuboid_sampling
         self.membership = membership
         self.covariance_floor = covariance_floor
         self.frame_pooling = pooling
@@ -232,9 +239,25 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         pixels = y[:, :, :, None] * width + x[:, :, None, :]
         return tf.gather(tf.reshape(stacked, [-1, height * width, channels]), pixels, batch_dims=1)
 
-    def _drawn(self, batch: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-        """Numbers of ``count`` different cuboids for each of ``batch`` windows, int32 (batch, count)."""
-        lots = tf.random.stateless_uniform(tf.stack([batch, self.grid[0] * self.grid[1]]), seed)
+    def draw(self, windows: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+        """Draw different cuboids of each window by lot.
+
+        Args:
+            windows: float32, (batch, P, H, W, image_channels), from ``preprocess``.
+            count: Cuboids of a window.
+            seed: int32, (2,).
+
+        Returns:
+            int32, (batch, count), numbers of cuboids of the grid.
+        """
+        cuboids = self.grid[0] * self.grid[1]
+        lots = tf.random.stateless_uniform(tf.stack([tf.shape(windows)[0], cuboids]), seed, minval=1e-7)
+        if self.cuboid_sampling == "motion":
+            change = tf.reduce_mean(tf.abs(windows[:, 1:] - windows[:, :-1]), axis=(1, 4))[..., None]
+            change = tf.reshape(tf.nn.avg_pool2d(change, self.cuboid_size, self.cuboid_step, "VALID"), [-1, cuboids])
+            weights = tf.math.divide_no_nan(change, tf.reduce_mean(change, axis=1, keepdims=True)) + _STILL
+            # The largest of u^(1/w): drawn without replacement in proportion to w (Efraimidis & Spirakis 2006).
+            lots = tf.math.log(lots) / weights
         return tf.math.top_k(lots, count).indices
 
     def encode(self, cuboids: tf.Tensor) -> tf.Tensor:
@@ -314,7 +337,8 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
         @tf.function(reduce_retracing=True, autograph=False)
         def drawn_codes(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-            cuboids = self.cuboids(self.preprocess(frames), self._drawn(tf.shape(frames)[0], count, seed))
+            windows = self.preprocess(frames)
+            cuboids = self.cuboids(windows, self.draw(windows, count, seed))
             codes = self.encode(tf.reshape(cuboids, [-1, *self.encoder.input_shape[0][1:]]))
             return tf.reshape(codes, [-1, count, self.code_size])
 
@@ -328,7 +352,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         windows = self.preprocess(frames)
         chosen = None
         if self.cuboids_per_window is not None:
-            chosen = self._drawn(tf.shape(windows)[0], self.cuboids_per_window, seed)
+            chosen = self.draw(windows, self.cuboids_per_window, seed)
         return tf.reshape(self.cuboids(windows, chosen), [-1, *self.encoder.input_shape[0][1:]])
 
     def compute_losses(self, cuboids: tf.Tensor, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
@@ -506,6 +530,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             "clusters": self.clusters,
             "clustering_weight": self.clustering_weight,
             "cuboids_per_window": self.cuboids_per_window,
+            "cuboid_sampling": self.cuboid_sampling,
             "membership": self.membership,
             "covariance_floor": self.covariance_floor,
             "pooling": self.frame_pooling,

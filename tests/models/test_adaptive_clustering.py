@@ -40,6 +40,7 @@ OPTIONS = {
         "noise_stddev": (0.0,),
         "dropout": 0.0,
         "pooling": "excess",
+        "cuboid_sampling": "motion",
     },
 }
 
@@ -190,13 +191,30 @@ def test_frames_that_never_change_have_bounds_too():
 
 def test_drawn_cuboids_differ_within_a_window_and_by_seed():
     detector = build()
-    drawn = detector._drawn(tf.constant(200), 5, tf.constant([1, 2])).numpy()
+    windows = tf.zeros((200, 4, 32, 45, 3))
+    drawn = detector.draw(windows, 5, tf.constant([1, 2])).numpy()
     assert drawn.shape == (200, 5)
     assert all(len(set(row)) == 5 for row in drawn.tolist())
     counts = np.bincount(drawn.ravel(), minlength=15)
     assert (counts > 30).all()  # 67 on average
-    np.testing.assert_array_equal(drawn, detector._drawn(tf.constant(200), 5, tf.constant([1, 2])))
-    assert (drawn != detector._drawn(tf.constant(200), 5, tf.constant([1, 3])).numpy()).any()
+    np.testing.assert_array_equal(drawn, detector.draw(windows, 5, tf.constant([1, 2])))
+    assert (drawn != detector.draw(windows, 5, tf.constant([1, 3])).numpy()).any()
+
+
+def test_cuboids_can_be_drawn_by_their_motion():
+    detector = build(cuboid_sampling="motion", window_length=2)
+    windows = np.zeros((4000, 2, 32, 45, 3), "float32")
+    windows[:, 1, 2, 1] = 1.0  # inside the first cuboid only
+    windows[:, 1, 16, 12] = 0.5  # inside four cuboids
+    drawn = detector.draw(tf.constant(windows), 1, tf.constant([1, 2])).numpy().ravel()
+    change = np.zeros(15)
+    change[0] = 1.0
+    change[[5, 6, 10, 11]] += 0.5  # rows 7 to 18 and 14 to 25, columns 0 to 15 and 7 to 22
+    assert [number for number in range(15) if change[number] == 0.5] == [5, 6, 10, 11]
+    weights = change / change.mean() + 0.1
+    np.testing.assert_allclose(np.bincount(drawn, minlength=15) / 4000, weights / weights.sum(), atol=0.02)
+    still = detector.draw(tf.zeros((400, 2, 32, 45, 3)), 15, tf.constant([1, 2])).numpy()
+    assert all(sorted(row) == list(range(15)) for row in still.tolist())
 
 
 # --- Learning ---
@@ -394,6 +412,7 @@ def test_it_offers_what_the_evaluation_of_cuboids_needs():
         ({"noise_stddev": (0.1, -0.1)}, "noise_stddev is -0.1, but must be at least 0"),
         ({"noise_stddev": ()}, "noise_stddev holds no number, but must hold at least one"),
         ({"dropout": 1.0}, r"dropout is 1.0, but must be at least 0 and below 1"),
+        ({"cuboid_sampling": "best"}, "cuboid_sampling is 'best', but must be one of 'uniform', 'motion'"),
         ({"membership": "random"}, "membership is 'random', but must be one of 'nearest', 'likeliest'"),
         ({"covariance_floor": 0}, "covariance_floor is 0, but must be above 0"),
         ({"pooling": "median"}, "pooling is 'median', but must be one of 'cuboid', 'mean', 'excess', 'max'"),
