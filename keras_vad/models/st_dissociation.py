@@ -63,6 +63,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         cluster_weight: lambda_r of eq. 12; 0.1 in the public code.
         gradient_weight: Weight of the gradient loss in eq. 6. The paper's value is 1.
         cycles: How many times networks and centres take turns.
+        error: ``"norm"`` over RGB of a pixel's residual (the paper's eq. 13) or ``"squared"``, its mean square over RGB
+            (the public code).
         pooling: How the map of a frame becomes its score: ``"mean"`` (the paper), ``"excess"`` or ``"max"``, see
             ``keras_vad.models.detector.Pooling``.
         pooling_sigma: Deviation of the blur of ``"excess"`` and ``"max"``, as a share of the height.
@@ -94,6 +96,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         cluster_weight: float = 0.1,
         gradient_weight: float = 1.0,
         cycles: int = 10,
+        error: str = "norm",
         pooling: str = "mean",
         pooling_sigma: float = 0.03,
         pooling_quantile: float = 0.99,
@@ -105,6 +108,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         if any(side % _STRIDE for side in size):
             raise VadError(f"image_size is {size}, but height and width must be multiples of {_STRIDE}.")
         check_choice("streams", streams, ("both", "appearance", "motion"))
+        check_choice("error", error, ("norm", "squared"))
         check_channels("channels", channels, 4)
         if len(channels) != 4 or any(number % 4 for number in channels[1:]):
             raise VadError(
@@ -152,6 +156,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         self.cluster_weight = cluster_weight
         self.gradient_weight = gradient_weight
         self.cycles = cycles
+        self.error = error
         self.learning_rate = learning_rate
         self.centre_learning_rate = centre_learning_rate
 
@@ -299,22 +304,22 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             windows: float32, (batch, T, H, W, 3).
 
         Returns:
-            ``maps`` (batch, 1, H, W): the norm over RGB of the last frame's prediction error (with one stream: of that
-            stream's error), times the cluster distance of its place (eq. 13); ``mean_error``, ``excess_error`` and
-            ``max_error`` of the map, and ``frame_scores``, the one that ``pooling`` chose. With both streams the mean
-            ``appearance_error`` of the first frame and ``motion_error`` of the difference; with clusters
-            ``plain_error``, the mean error without the distance, and ``cluster_distance``, the mean of this.
+            ``maps`` (batch, 1, H, W): the last frame's prediction error (with one stream: that stream's error), by
+            default its norm over RGB, times the cluster distance of its place (eq. 13); ``mean_error``,
+            ``excess_error`` and ``max_error`` of the map, and ``frame_scores``, the one that ``pooling`` chose. With
+            both streams the mean ``appearance_error`` of the first frame and ``motion_error`` of the difference; with
+            clusters ``plain_error``, the mean error without the distance, and ``cluster_distance``, the mean of this.
         """
         seen = self._look(windows, training=False)
         errors = {}
         if seen.restored is not None:
-            errors["appearance_error"] = tf.norm(seen.first - seen.restored, axis=-1)
+            errors["appearance_error"] = self._error(seen.first - seen.restored)
         if seen.difference is not None:
-            errors["motion_error"] = tf.norm(seen.last - seen.first - seen.difference, axis=-1)
+            errors["motion_error"] = self._error(seen.last - seen.first - seen.difference)
         (error, *_), parts = errors.values(), {}
         if seen.restored is not None and seen.difference is not None:
             parts = {name: tf.reduce_mean(maps, axis=(1, 2))[:, None] for name, maps in errors.items()}
-            error = tf.norm(seen.last - (seen.restored + seen.difference), axis=-1)
+            error = self._error(seen.last - (seen.restored + seen.difference))
         if self.cluster_centres is not None:
             distance = self._cluster_distance(seen.codes)
             parts["plain_error"] = tf.reduce_mean(error, axis=(1, 2))[:, None]
@@ -322,6 +327,11 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             error *= tf.repeat(tf.repeat(distance, _STRIDE // 2, axis=1), _STRIDE // 2, axis=2)
         maps = error[:, None]
         return {"maps": maps, **self.pooled(maps), **parts}
+
+    def _error(self, residual: tf.Tensor) -> tf.Tensor:
+        if self.error == "norm":
+            return tf.norm(residual, axis=-1)
+        return tf.reduce_mean(tf.square(residual), axis=-1)
 
     def codes(self, windows: tf.Tensor) -> tf.Tensor:
         """The codes that are clustered: r of section 3.5, for pictures of the clusters and for k-means.
@@ -406,6 +416,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             "cluster_weight": self.cluster_weight,
             "gradient_weight": self.gradient_weight,
             "cycles": self.cycles,
+            "error": self.error,
             "pooling": self.pooling.kind,
             "pooling_sigma": self.pooling.sigma,
             "pooling_quantile": self.pooling.quantile,

@@ -26,6 +26,7 @@ ABLATIONS = {
     "table 3, 2 clusters": {"clusters": 2},
     "clusters of appearance": {"streams": "appearance"},
     "clusters of motion": {"streams": "motion"},
+    "the public code's error": {"error": "squared"},
     "our pooling": {"pooling": "excess"},
 }
 
@@ -316,6 +317,16 @@ def test_the_score_is_equation_13(detector, windows, outputs):
         np.testing.assert_allclose(output[name][:, 0], maps.mean(axis=(1, 2)), rtol=1e-3, err_msg=name)
 
 
+def test_the_public_code_scores_by_the_mean_square(windows, outputs, detector):
+    first, last, restored, difference = outputs
+    squared = build(error="squared")
+    squared.set_weights(detector.get_weights())
+    output = squared.anomaly(windows)
+    expected = ((last - restored - difference) ** 2).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(output["plain_error"][:, 0], expected, rtol=1e-3)
+    np.testing.assert_allclose(output["appearance_error"][:, 0], ((first - restored) ** 2).mean((1, 2, 3)), rtol=1e-3)
+
+
 @pytest.mark.parametrize(("streams", "of"), [("appearance", "first frame"), ("motion", "difference")])
 def test_one_stream_scores_by_its_own_error(streams, of, windows, outputs, detector):
     alone = build(streams=streams, clusters=None)
@@ -372,6 +383,7 @@ def test_defaults_are_the_papers():
     config = json.loads(json.dumps(SpatioTemporalDissociation(image_size=32).get_config()))
     paper = {"window_length": 5, "channels": [32, 64, 128, 256], "streams": "both", "attention": True, "clusters": 32}
     paper |= {"learning_rate": 1e-4, "centre_learning_rate": 1e-5, "gradient_weight": 1.0, "pooling": "mean"}
+    paper |= {"error": "norm"}
     paper |= {"sharpness": 25.0, "cluster_weight": 0.1}  # the public code's
     assert {name: config[name] for name in paper} == paper
 
@@ -401,6 +413,7 @@ def test_both_optimizers_are_the_papers():
         ({"sharpness": 0.0}, "sharpness is 0.0, but must be above 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0, but must be above 0"),
         ({"centre_learning_rate": 0.0}, "centre_learning_rate is 0.0, but must be above 0"),
+        ({"error": "cubed"}, "error is 'cubed', but must be one of 'norm', 'squared'"),
         ({"pooling": "median"}, "pooling is 'median', but must be one of 'mean', 'excess', 'max'"),
     ],
 )
