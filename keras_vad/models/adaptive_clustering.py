@@ -21,6 +21,7 @@ from keras_vad.window import Window, as_size
 
 _KMEANS_CODES = 20_000  # codes that k-means starts the centres from
 _MIXTURE_CODES = 50_000  # codes that the Gaussian mixture is fitted to, at most
+_DRAWN = 16  # codes of a window among these
 _STILL = 0.1  # weight of a cuboid without motion, where the mean of a window's weights is 1 more
 _FIRST_COUNT = 100.0  # codes that a centre found by k-means counts for in its running mean
 
@@ -328,11 +329,8 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self.counts.assign(np.full(self.clusters, _FIRST_COUNT, "float32"))
 
     def _sample(self, windows: tf.data.Dataset, most: int) -> np.ndarray:
-        """Codes of cuboids drawn from as many of the windows as that takes, float32 (n, code size), n <= ``most``."""
-        available = self.grid[0] * self.grid[1]
-        batches = int(windows.cardinality())
-        batch = int(next(iter(windows.take(1)), np.zeros(1)).shape[0])
-        count = min(available, max(1, -(-most // (batches * batch)))) if batches > 0 else min(available, 64)
+        """Codes of cuboids drawn from the first windows, float32 (n, code size), n <= ``most``."""
+        count = min(self.grid[0] * self.grid[1], _DRAWN)
         calls = itertools.count()
 
         @tf.function(reduce_retracing=True, autograph=False)
@@ -427,7 +425,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         ``normal_distance`` becomes the ``alarm_quantile`` of the training cuboids' distances: the threshold T of eq. 14
         where there are no labels to choose it by.
         """
-        codes = self._sample(windows, _MIXTURE_CODES)
+        size = int(next(iter(windows.take(1)), np.zeros(1)).shape[0])
+        every = int(windows.cardinality()) * size * _DRAWN // _MIXTURE_CODES
+        codes = self._sample(windows.shard(max(1, every), 0), _MIXTURE_CODES)
         if len(codes) < self.clusters:
             raise VadError(
                 f"there are {len(codes)} training cuboids, but the mixture has {self.clusters} components; give more "

@@ -1,5 +1,6 @@
 """Figures of cuboids, all golden values by hand."""
 
+import json
 import types
 from pathlib import Path
 
@@ -7,12 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_vad
+from keras_vad.data import FrameCache, make_shapes, open_dataset
 from keras_vad.data.base import VideoDataset
-from keras_vad.data.cache import FrameCache
 from keras_vad.data.video import ArrayFrames, Labels, Video
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import cuboid_figures, cuboid_report, cuboid_shares, score_cuboids
+from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE
 from keras_vad.window import Window
+from tools.cuboids import main
 
 
 def test_figures_by_hand() -> None:
@@ -154,3 +158,49 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     longer.window = Window(length=6, size=(6, 8), channels=3)
     with pytest.raises(VadError, match="the test video bright has 5 frames, but a window needs 6"):
         cuboid_report(longer, Clips(), cache)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set and a detector of cuboids."""
+    folder = tmp_path_factory.mktemp("cuboids")
+    make_shapes(folder / "shapes", 8, 16, seed=0, anomalies=5, frames_per_video=8)
+    detector = AdaptiveClusteringCAE(
+        image_size=34, cuboid_size=8, cuboid_step=6, channels=(2, 2), code_size=4, clusters=3
+    )
+    detector.normal_distance.assign(0.25)
+    detector.save(folder / "detector.keras")
+    return folder
+
+
+def test_the_tool_prints_and_writes_the_report(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
+    arguments = [
+        "--model",
+        str(trained / "detector.keras"),
+        "--dataset",
+        "shapes",
+        "--data-dir",
+        str(trained / "shapes"),
+    ]
+    arguments += ["--json", str(tmp_path / "report.json"), "--minimum-share", "0", "0.03"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    expected = cuboid_report(
+        keras_vad.load(trained / "detector.keras"),
+        open_dataset("shapes", trained / "shapes"),
+        FrameCache(tmp_path / "cache"),
+        minimum_shares=(0.0, 0.03),
+    )
+    assert {name: report[name] for name in expected} == expected
+    assert report["model"] == "adaptive_clustering"
+    assert (report["windows"], report["cuboids"]) == (2, 2 * 5 * 5)
+    assert 0 < report["by_minimum_share"][1]["anomalous"] < report["anomalous"] < 50
+    assert f"{report['anomalous']} (> 0.00)" in printed
+    assert f"{100 * report['auroc']:.2f}" in printed
+    assert "0.25" in printed
+    with pytest.raises(VadError, match=r"report\.json exists; choose another file or give --overwrite"):
+        main(arguments)
