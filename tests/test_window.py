@@ -17,8 +17,8 @@ def test_offsets_are_the_input_frames_unless_told_otherwise():
     [
         ({"length": 16}, 16),
         ({"length": 5, "step": 3}, 13),
-        ({"length": 16, "target": 16, "offsets": (16,)}, 17),
-        ({"length": 8, "step": 2, "target": 20, "offsets": (20,)}, 21),
+        ({"length": 16, "targets": (16,), "offsets": (16,)}, 17),
+        ({"length": 8, "step": 2, "targets": (18, 20), "offsets": (20,)}, 21),
         ({"length": 7, "offsets": (3,)}, 7),
     ],
 )

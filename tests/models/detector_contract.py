@@ -327,9 +327,10 @@ class DetectorContract:
         assert replicas["frozen"]["losses"] < 1e-5
 
     def test_equal_halves_on_two_devices_are_a_step_on_one(self, replicas):
-        # Both replicas see the same windows, so their statistics are those of the global batch.
+        # Both replicas see the same windows, so their statistics are those of the global batch. Where these hardly vary,
+        # batch normalisation enlarges rounding; a loss that is scaled wrongly would be off by the whole move.
         assert replicas["halves"]["moved"] > 1e-3
-        assert replicas["halves"]["weights"] < 1e-5
+        assert replicas["halves"]["weights"] < 0.01 * replicas["halves"]["moved"]
         assert replicas["halves"]["losses"] < 1e-5
 
     def test_a_resumed_run_ends_as_an_uninterrupted_one(self, key, tiny, tmp_path):
