@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
+    import yaml
     from rich.progress import track
 
     import keras_vad
@@ -48,10 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
+    config = Path(args.model) / "config.yaml"
+    run = yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {}
     detector = keras_vad.load(args.model)
     dataset = open_dataset(args.dataset, args.data_dir)
     report = {
         "model": model_key(detector),
+        "recipe": run.get("recipe"),
+        "seed": run.get("seed"),
+        "training_cuboids": _training_cuboids(Path(args.model), run, detector),
         "data_fingerprint": dataset.fingerprint(),
         "git": git_revision(),
         **cuboid_report(
@@ -68,6 +74,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_text(args.json, json.dumps(report, indent=2, allow_nan=False) + "\n")
         print(f"all figures: {args.json}")
     return 0
+
+
+def _training_cuboids(folder: Path, run: dict[str, Any], detector: Any) -> int | None:
+    """Cuboids that training has seen, repeated ones each time; ``None`` without a run folder."""
+    report = folder / "report.json"
+    if not report.is_file():
+        return None
+    done = json.loads(report.read_text("utf-8"))
+    of_window = detector.cuboids_per_window or detector.grid[0] * detector.grid[1]
+    return int(done["epochs"] * done["steps_per_epoch"] * run["training"]["batch_size"] * of_window)
 
 
 def _print(report: dict[str, Any]) -> None:

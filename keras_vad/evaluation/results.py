@@ -9,6 +9,7 @@ another table:
 * The key of a method leaves out the other methods; the trivial baselines stay.
 * ``papers`` sets each method's own score beside what papers report (``zoo/published.csv``) and the strongest trivial
   baselines.
+* ``cuboids`` shows the figures of cuboids that lie with the logs of runs (``keras_vad.evaluation.cuboid_table``).
 """
 
 import csv
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from keras_vad.errors import VadError
+from keras_vad.evaluation.cuboid_table import render_cuboids
 from keras_vad.files import write_text
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
@@ -123,6 +125,9 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
 
     def table(match: re.Match[str]) -> str:
         begin, name, kind, end = match.groups()
+        if kind == "cuboids":
+            to_logs = f"{to_root}/{results.resolve().parent.name}/logs"
+            return f"{begin}\n{render_cuboids(results.with_name('logs'), name, to_logs)}\n{end}"
         if all(row["dataset"] != name for row in rows):
             _check_dataset(name, document)
         if kind == "papers":

@@ -14,6 +14,7 @@ from keras_vad.data.base import VideoDataset
 from keras_vad.data.video import ArrayFrames, Labels, Video
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import cuboid_figures, cuboid_report, cuboid_shares, score_cuboids
+from keras_vad.evaluation.results import update_tables
 from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE
 from keras_vad.window import Window
 from tools.cuboids import main
@@ -197,6 +198,7 @@ def test_the_tool_prints_and_writes_the_report(
     )
     assert {name: report[name] for name in expected} == expected
     assert report["model"] == "adaptive_clustering"
+    assert report["recipe"] is report["seed"] is report["training_cuboids"] is None
     assert (report["windows"], report["cuboids"]) == (2, 2 * 5 * 5)
     assert 0 < report["by_minimum_share"][1]["anomalous"] < report["anomalous"] < 50
     assert f"{report['anomalous']} (> 0.00)" in printed
@@ -204,3 +206,40 @@ def test_the_tool_prints_and_writes_the_report(
     assert "0.25" in printed
     with pytest.raises(VadError, match=r"report\.json exists; choose another file or give --overwrite"):
         main(arguments)
+
+
+def test_the_tool_tells_how_much_a_run_has_seen(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "detector.keras").write_bytes((trained / "detector.keras").read_bytes())
+    (run / "config.yaml").write_text("{recipe: small, seed: 3, training: {batch_size: 4}}")
+    (run / "report.json").write_text('{"epochs": 2, "steps_per_epoch": 10}')
+    arguments = ["--model", str(run), "--dataset", "shapes", "--data-dir", str(trained / "shapes")]
+    assert main([*arguments, "--json", str(run / "cuboids.json")]) == 0
+    report = json.loads((run / "cuboids.json").read_text())
+    assert (report["recipe"], report["seed"]) == ("small", 3)
+    assert report["training_cuboids"] == 2 * 10 * 4 * 25
+
+
+def test_the_table_is_made_of_the_reports(tmp_path: Path) -> None:
+    def write(run: str, dataset: str, **row: object) -> None:
+        (tmp_path / "zoo" / "logs" / run).mkdir(parents=True)
+        rows = [{"minimum_share": 0, "anomalous": 5, "cuboids": 2000, **row}, {"minimum_share": 0.2, **row}]
+        rows[1] |= {"anomalous": 1, "cuboids": 2000}
+        content = {"dataset": dataset, "training_cuboids": 1200, "by_minimum_share": rows}
+        (tmp_path / "zoo" / "logs" / run / "cuboids.json").write_text(json.dumps(content))
+
+    write("run-a", "shapes", auroc=0.98765, accuracy=0.5, f1=0.25, normal_accuracy=None, normal_f1=1.0)
+    write("run-b", "ucsdped2", auroc=0.7)
+    document = tmp_path / "docs" / "page.md"
+    document.parent.mkdir()
+    document.write_text("<!-- results:begin shapes cuboids -->\n<!-- results:end shapes -->\n")
+    assert update_tables(document, tmp_path / "zoo" / "results.csv")
+    lines = document.read_text().splitlines()
+    assert len(lines) == 2 + 2 + 5  # markers, empty lines, header of two lines, the paper's and two rows
+    assert lines[4] == "| the paper | – | any pixel | – | – | 98.40 | 83.21 | – | – |"
+    run = "| [run-a](../zoo/logs/run-a) | 1,200 "
+    assert lines[5] == f"{run}| any pixel | 0.2 % of 2,000 | 98.77 | 50.00 | 25.00 | – | 100.00 |"
+    assert lines[6].startswith(f"{run}| > 20 % | 0.1 % of 2,000 | 98.77 ")
+    assert not update_tables(document, tmp_path / "zoo" / "results.csv", check=True)
