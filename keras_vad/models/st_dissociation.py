@@ -45,6 +45,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         the paper normalises it to [0, 1] and does not say how; so does the public code.
         Deviation: the motion stream learns the difference and the score adds it to the restored first frame, as in the
         paper; the public code compares gradients of the true first frame plus the difference.
+        The motion decoder's last layer starts with a hundredth of the usual weights, because differences of frames are
+        small and short schedules do not recover from large first steps.
         Deviation: k-means runs on joined codes of unit length, because these are clustered later; the public code
         leaves their length as it is.
         The paper does not say how often networks and centres take turns (``cycles``), or how long each turn is: here
@@ -531,11 +533,21 @@ def build_motion_decoder(size: tuple[int, int], channels: Sequence[int]) -> kera
     x = _residual_block(PixelShuffle(2)(x), channels[1])
     x = layers.Concatenate()([x, first])
     x = _residual_block(PixelShuffle(2)(x), channels[1])
-    return keras.Model([code, second, first], _convolution(x, 3, dtype="float32"), name="motion_decoder")
+    difference = _convolution(x, 3, dtype="float32", kernel_initializer=_small())
+    return keras.Model([code, second, first], difference, name="motion_decoder")
 
 
 def _convolution(x: keras.KerasTensor, filters: int, stride: int = 1, **options: Any) -> keras.KerasTensor:
     return layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, **options)(x)
+
+
+def _small() -> keras.initializers.Initializer:
+    """A hundredth of the usual weights.
+
+    Differences of frames are small. A decoder that starts with large ones unlearns them in steps that leave units dead,
+    with some seeds for good.
+    """
+    return keras.initializers.VarianceScaling(1e-4, "fan_avg", "uniform")
 
 
 def _residual_block(x: keras.KerasTensor, filters: int, stride: int = 1) -> keras.KerasTensor:
