@@ -327,8 +327,8 @@ class DetectorContract:
         assert replicas["frozen"]["losses"] < 1e-5
 
     def test_equal_halves_on_two_devices_are_a_step_on_one(self, replicas):
-        # Both replicas see the same windows, so their statistics are those of the global batch. Where these hardly vary,
-        # batch normalisation enlarges rounding; a loss that is scaled wrongly would be off by the whole move.
+        # Both replicas see the same windows, so their statistics are those of the global batch. Where values hardly
+        # vary, batch normalisation enlarges rounding; a loss that is scaled wrongly is off by a share of the move.
         assert replicas["halves"]["moved"] > 1e-3
         assert replicas["halves"]["weights"] < 0.01 * replicas["halves"]["moved"]
         assert replicas["halves"]["losses"] < 1e-5
