@@ -72,6 +72,8 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         clusters: K, centres and components of the mixture. The paper's value is 20.
         clustering_weight: lambda of eq. 1. The paper's values are 0.001 on shapes, 0.01 on UCSD; 0 leaves the codes
             alone.
+        ssim_window: Side of the Gaussian windows of the structural dissimilarity, in pixels; 11 is that of Wang et al.
+            2004, to which the paper refers.
         cuboids_per_window: Cuboids of a training window that a step learns from, drawn at random; ``None`` takes all of
             them (the paper).
         cuboid_sampling: How these, and those for k-means and the mixture, are drawn: ``"uniform"``, or ``"motion"``, in
@@ -113,6 +115,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         code_size: int = 32,
         clusters: int = 20,
         clustering_weight: float = 0.001,
+        ssim_window: int = 11,
         cuboids_per_window: int | None = None,
         cuboid_sampling: str = "uniform",
         membership: str = "nearest",
@@ -139,6 +142,8 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
                 f"cuboid_size is {cuboid}, but must be a multiple of {2 ** len(channels)}, because the encoder's "
                 f"{len(channels)} stages halve it; change it or the number of channels."
             )
+        if not 1 <= ssim_window <= min(cuboid):
+            raise VadError(f"ssim_window is {ssim_window}, but must be at least 1 and fit into cuboid_size, {cuboid}.")
         if cuboid[0] > size[0] or cuboid[1] > size[1]:
             raise VadError(f"cuboid_size is {cuboid}, but must fit into image_size, {size}; make it smaller.")
         super().__init__(
@@ -183,6 +188,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self.code_size = code_size
         self.clusters = clusters
         self.clustering_weight = clustering_weight
+        self.ssim_window = ssim_window
         self.cuboids_per_window = cuboids_per_window
         self.cuboid_sampling = cuboid_sampling
         self.membership = membership
@@ -368,7 +374,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         restored = self.decoder(codes, training=training)
         own = tf.gather(tf.convert_to_tensor(self.centres.centres), self.assign(codes))
         return {
-            "reconstruction": self.global_mean(dssim(restored, cuboids)),
+            "reconstruction": self.global_mean(dssim(restored, cuboids, self.ssim_window)),
             "clustering": self.global_mean(tf.reduce_sum(tf.square(codes - own), axis=-1) / 2.0),
         }
 
@@ -529,6 +535,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             "code_size": self.code_size,
             "clusters": self.clusters,
             "clustering_weight": self.clustering_weight,
+            "ssim_window": self.ssim_window,
             "cuboids_per_window": self.cuboids_per_window,
             "cuboid_sampling": self.cuboid_sampling,
             "membership": self.membership,

@@ -221,7 +221,7 @@ def test_cuboids_can_be_drawn_by_their_motion():
 
 
 def test_losses_by_hand():
-    detector = build(noise_stddev=(0.0,), dropout=0.0, cuboids_per_window=None)
+    detector = build(noise_stddev=(0.0,), dropout=0.0, cuboids_per_window=None, ssim_window=5)
     cuboids = tf.reshape(detector.cuboids(windows_of(detector)), [-1, 12, 16, 12])
     seed = tf.zeros(2, tf.int32)
     losses = detector.compute_losses(cuboids, seed, training=False)
@@ -230,7 +230,7 @@ def test_losses_by_hand():
     nearest = np.array([min(((code - centre) ** 2).sum() for centre in centres) for code in codes])
     assert float(losses["clustering"]) == pytest.approx(nearest.mean() / 2, rel=1e-4)
     restored = detector.decoder(codes, training=False)
-    expected = (1 - tf.image.ssim(restored, cuboids, 1.0).numpy()) / 2
+    expected = (1 - tf.image.ssim(restored, cuboids, 1.0, filter_size=5).numpy()) / 2
     assert float(losses["reconstruction"]) == pytest.approx(expected.mean(), rel=1e-4)
 
 
@@ -403,6 +403,7 @@ def test_it_offers_what_the_evaluation_of_cuboids_needs():
         ({"cuboid_size": 36}, r"cuboid_size is \(36, 36\), but must fit into image_size, \(32, 45\); make it smaller"),
         ({"cuboid_size": 0}, r"cuboid_size is 0, but must be \(height, width\)"),
         ({"cuboid_step": 0}, "cuboid_step is 0, but must be at least 1"),
+        ({"ssim_window": 13}, r"ssim_window is 13, but must be at least 1 and fit into cuboid_size, \(12, 16\)"),
         ({"cuboids_per_window": 16}, "cuboids_per_window is 16, but a window has 15 cuboids; give a number between 1"),
         ({"cuboids_per_window": 0}, "cuboids_per_window is 0, but a window has 15 cuboids"),
         ({"channels": ()}, r"channels is \(\), but must hold at least one number"),
