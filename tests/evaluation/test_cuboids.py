@@ -167,7 +167,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cuboids")
     make_shapes(folder / "shapes", 8, 16, seed=0, anomalies=5, frames_per_video=8)
     detector = AdaptiveClusteringCAE(
-        image_size=34, cuboid_size=8, cuboid_step=6, channels=(2, 2), code_size=4, clusters=3
+        image_size=34, cuboid_size=8, cuboid_step=6, channels=(2, 2), code_size=4, clusters=3, ssim_window=7
     )
     detector.normal_distance.assign(0.25)
     detector.save(folder / "detector.keras")
