@@ -16,6 +16,7 @@ from keras_vad.window import Window, as_size
 
 TASKS = ("reconstruction", "prediction", "playback")
 ERRORS = ("mse", "pse", "bpe")
+_SHARPNESS = 4.0  # of the pooling of the local head's logits: 0 would be their mean, infinity their maximum
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
@@ -54,6 +55,9 @@ class LussAE(VideoAnomalyDetector):
             (ours), a box around something that moves; in every clip such a box then comes from another time than the
             rest. The head sees the whole frame at once, and clips in which everybody is fast do not teach it to notice
             one bicycle among pedestrians.
+        playback_head: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
+            at every place of the latent, pooled by their log-mean-exp. A clip is then accelerated if some place looks
+            so, and the head says which.
         error: ``"mse"`` (eq. 8), ``"pse"`` (eq. 9: the residual is blurred) or ``"bpe"`` (eq. 11: blurred and
             subsampled) in the score (table 4); the losses are mean squared errors in any case.
         score_weights: alpha 1 to 3 of eq. 15, of reconstruction, prediction and playback. The paper's values are
@@ -94,6 +98,7 @@ class LussAE(VideoAnomalyDetector):
         playback_rates: Sequence[int] = (2, 3, 4, 5),
         accelerated_share: float = 0.5,
         playback_region: str = "frame",
+        playback_head: str = "global",
         error: str = "bpe",
         score_weights: Sequence[float] = (0.1, 0.8, 1.0),
         task_scaling: str = "none",
@@ -108,6 +113,7 @@ class LussAE(VideoAnomalyDetector):
     ) -> None:
         check_channels("channels", channels, 1)
         check_choice("playback_region", playback_region, ("frame", "moving"))
+        check_choice("playback_head", playback_head, ("global", "local"))
         check_choice("error", error, ERRORS)
         check_choice("task_scaling", task_scaling, ("none", "held_out"))
         check_choice("rescaling", rescaling, ("robust", "min_max"))
@@ -146,7 +152,8 @@ class LussAE(VideoAnomalyDetector):
         if "prediction" in tasks:
             self.prediction_head = build_prediction_head(clip_shape, name="prediction_head")
         if "playback" in tasks:
-            self.playback_head = build_playback_head(latent_shape, name="playback_head")
+            build_head = build_playback_head if playback_head == "global" else build_local_playback_head
+            self.playback_head = build_head(latent_shape, name="playback_head")
 
         self.error_range = self._constant("error_range", np.ones(()))
         self.playback_range = self._constant("playback_range", np.ones(()))
@@ -160,6 +167,7 @@ class LussAE(VideoAnomalyDetector):
         self.playback_rates = tuple(playback_rates)
         self.accelerated_share = accelerated_share
         self.playback_region = playback_region
+        self.head_kind = playback_head
         self.error = error
         self.score_weights = tuple(score_weights)
         self.task_scaling = task_scaling
@@ -227,7 +235,7 @@ class LussAE(VideoAnomalyDetector):
             step = self.optimizer.iterations if training else tf.constant(0)
             clips, accelerated = self._playback_clips(frames, self.random_seed(step))
             latent = self.encoder(self._scaled(self.preprocess(clips)), training=training)
-            logits = self.playback_head(latent, training=training)
+            logits = self._playback_logits(latent, training)
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=accelerated, logits=logits)
             losses["playback"] = self.global_mean(entropy)
         return losses
@@ -249,6 +257,22 @@ class LussAE(VideoAnomalyDetector):
             predicted = self.prediction_head(decoded, training=training)
             residuals["prediction"] = predicted[:, None] - windows[:, self.window_length :]
         return residuals
+
+    def _playback_logits(self, latent: tf.Tensor, training: bool) -> tf.Tensor:
+        """Logits of the original and the accelerated rate of a whole clip, (batch, 2)."""
+        assert self.playback_head is not None
+        logits = self.playback_head(latent, training=training)
+        if self.head_kind == "global":
+            return logits
+        places = tf.reshape(logits, [-1, int(np.prod(logits.shape[1:]))])
+        # The mean of e^(s x), not its sum: the number of places must not count.
+        pooled = tf.reduce_logsumexp(_SHARPNESS * places, axis=1) - np.log(places.shape[1])
+        return tf.stack([tf.zeros_like(pooled), pooled / _SHARPNESS], axis=1)
+
+    def _playback_places(self, latent: tf.Tensor) -> tf.Tensor:
+        """The local head's log-odds of acceleration, the largest over time, (batch, 1, h, w) of the latent."""
+        assert self.playback_head is not None
+        return tf.transpose(tf.reduce_max(self.playback_head(latent, training=False), axis=1), [0, 3, 1, 2])
 
     def _playback_clips(self, frames: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Clips of T frames at the original or an accelerated rate (eq. 5), drawn for each example.
@@ -307,8 +331,9 @@ class LussAE(VideoAnomalyDetector):
 
         Returns:
             ``maps`` (batch, 1, h, w), alpha 1 times the error map of the reconstruction plus alpha 2 times that of the
-            prediction, at half the resolution for ``"bpe"`` (one place, holding ``playback``, if that is the only
-            task); ``mean_error``, ``excess_error`` and ``max_error``, that map pooled; ``reconstruction_error``
+            prediction, at half the resolution for ``"bpe"``, plus, with the local head, alpha 3 times the probability
+            of acceleration at each place. Without errors the map is that of the latent's places or, with the global
+            head, one place that holds ``playback``; ``mean_error``, ``excess_error`` and ``max_error``, that map pooled; ``reconstruction_error``
             (eq. 12), ``prediction_error`` (eq. 13), ``playback`` (eq. 14) and ``playback_log_odds``; ``paper_score``,
             eq. 15; ``frame_scores``, the same with ``pooling`` and ``task_scaling``. Scores are float32 (batch, 1).
         """
@@ -323,12 +348,18 @@ class LussAE(VideoAnomalyDetector):
             if self.task_scaling == "held_out":
                 scores[-1] *= sum(self.score_weights[:2]) / tf.convert_to_tensor(self.error_range)
         if self.playback_head is not None:
-            logits, weight = self.playback_head(latent, training=False), self.score_weights[2]
+            logits, weight = self._playback_logits(latent, training=False), self.score_weights[2]
             output |= {"playback": tf.nn.softmax(logits)[:, 1:], "playback_log_odds": logits[:, 1:] - logits[:, :1]}
             paper_scores.append(weight * output["playback"])
             scores.append(paper_scores[-1])
             if self.task_scaling == "held_out":
                 scores[-1] = weight * output["playback_log_odds"] / tf.convert_to_tensor(self.playback_range)
+            if self.head_kind == "local":
+                places = weight * tf.sigmoid(self._playback_places(latent))
+                if "maps" in output:
+                    resized = tf.image.resize(places[:, 0, :, :, None], output["maps"].shape[2:])
+                    places = output["maps"] + resized[:, None, :, :, 0]
+                output["maps"] = places
             output.setdefault("maps", output["playback"][:, :, None, None])
         return {"frame_scores": tf.add_n(scores), "paper_score": tf.add_n(paper_scores), **output}
 
@@ -370,6 +401,7 @@ class LussAE(VideoAnomalyDetector):
             "playback_rates": self.playback_rates,
             "accelerated_share": self.accelerated_share,
             "playback_region": self.playback_region,
+            "playback_head": self.head_kind,
             "error": self.error,
             "score_weights": self.score_weights,
             "task_scaling": self.task_scaling,
@@ -528,6 +560,20 @@ def build_playback_head(latent_shape: tuple[int, int, int, int], name: str | Non
     x = layers.Dense(128, activation="relu", name="dense1")(x)
     x = layers.Dense(32, activation="relu", name="dense2")(x)
     return keras.Model(latent, layers.Dense(2, dtype="float32", name="logits")(x), name=name)
+
+
+def build_local_playback_head(latent_shape: tuple[int, int, int, int], name: str | None = None) -> keras.Model:
+    """A head that sees one place at a time: ours, not the paper's.
+
+    Args:
+        latent_shape: (t, h, w, filters) of the latent.
+        name: Name of the model.
+
+    Returns:
+        A model from the latent to the log-odds of the accelerated rate at each place, float32 (batch, t, h, w, 1).
+    """
+    latent = keras.Input(latent_shape, name="latent")
+    return keras.Model(latent, layers.Conv3D(1, 1, dtype="float32", name="logits")(latent), name=name)
 
 
 def _encode(x: keras.KerasTensor, channels: Sequence[int]) -> keras.KerasTensor:

@@ -23,6 +23,7 @@ ABLATIONS = {
     "table 4, proximally sensitive error": {"error": "pse"},
     "prediction alone": {"tasks": ("prediction",)},
     "playback alone": {"tasks": ("playback",), "task_scaling": "held_out"},
+    "local playback": {"playback_head": "local"},
     "our options": {
         "playback_region": "moving",
         "subtract_background": True,
@@ -136,6 +137,31 @@ def test_the_playback_head_ends_in_logits_for_any_latent():
 
 
 # --- Training ---
+
+
+def test_the_local_head_says_where_and_pools_the_places():
+    detector = build(playback_head="local", tasks=("playback",), score_weights=(0.0, 0.0, 0.5))
+    assert detector.playback_head.count_params() == 4 + 1
+    windows = windows_of(detector)
+    latent = detector.encoder(2.0 * windows[:, :8] - 1.0, training=False)
+    kernel, bias = (weight.numpy() for weight in detector.playback_head.weights)
+    places = latent.numpy() @ kernel.reshape(-1) + bias  # (2, t, 4, 6)
+    output = detector.anomaly(windows)
+    expected = np.log(np.exp(4.0 * places).mean(axis=(1, 2, 3))) / 4.0
+    np.testing.assert_allclose(output["playback_log_odds"][:, 0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(output["playback"][:, 0], 1.0 / (1.0 + np.exp(-expected)), rtol=1e-4)
+    np.testing.assert_allclose(output["maps"][:, 0], 0.5 / (1.0 + np.exp(-places.max(axis=1))), rtol=1e-4)
+
+
+def test_the_local_heads_places_are_added_to_the_map_of_errors():
+    globally, locally = build(), build(playback_head="local")
+    locally.encoder.set_weights(globally.encoder.get_weights())
+    locally.decoder.set_weights(globally.decoder.get_weights())
+    locally.prediction_head.set_weights(globally.prediction_head.get_weights())
+    locally.playback_head.set_weights([np.zeros((1, 1, 1, 4, 1)), np.log([3.0])])
+    windows = windows_of(globally)
+    added = locally.anomaly(windows)["maps"] - globally.anomaly(windows)["maps"]
+    np.testing.assert_allclose(added, 0.75, rtol=1e-4)
 
 
 def test_losses_are_equations_3_4_and_6():
@@ -353,6 +379,7 @@ def test_defaults_are_the_papers():
             {"playback_rates": (1, 2)},
             r"playback_rates is \(1, 2\), but must hold at least one speed, all of at least 2",
         ),
+        ({"playback_head": "both"}, "playback_head is 'both', but must be one of 'global', 'local'"),
         ({"playback_region": "left"}, "playback_region is 'left', but must be one of 'frame', 'moving'"),
         ({"accelerated_share": 1.5}, "accelerated_share is 1.5, but must lie between 0 and 1"),
         ({"channels": ()}, r"channels is \(\), but must hold at least one number above 0"),
