@@ -27,5 +27,7 @@ setup(
         "matplotlib>=3.9",
         "tensorboard>=2.20",
     ],
-    extras_require={"dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.15", "mypy>=1.15", "types-PyYAML"]},
+    extras_require={
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.15", "mypy>=1.15", "types-PyYAML"]
+    },
 )

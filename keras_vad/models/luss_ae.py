@@ -333,9 +333,10 @@ class LussAE(VideoAnomalyDetector):
             ``maps`` (batch, 1, h, w), alpha 1 times the error map of the reconstruction plus alpha 2 times that of the
             prediction, at half the resolution for ``"bpe"``, plus, with the local head, alpha 3 times the probability
             of acceleration at each place. Without errors the map is that of the latent's places or, with the global
-            head, one place that holds ``playback``; ``mean_error``, ``excess_error`` and ``max_error``, that map pooled; ``reconstruction_error``
-            (eq. 12), ``prediction_error`` (eq. 13), ``playback`` (eq. 14) and ``playback_log_odds``; ``paper_score``,
-            eq. 15; ``frame_scores``, the same with ``pooling`` and ``task_scaling``. Scores are float32 (batch, 1).
+            head, one place that holds ``playback``. ``mean_error``, ``excess_error`` and ``max_error``, the map of
+            errors pooled; ``reconstruction_error`` (eq. 12), ``prediction_error`` (eq. 13), ``playback`` (eq. 14) and
+            ``playback_log_odds``; ``paper_score``, eq. 15; ``frame_scores``, the same with ``pooling`` and
+            ``task_scaling``. Scores are float32 (batch, 1).
         """
         windows = self._scaled(windows)
         latent = self.encoder(windows[:, : self.window_length], training=False)
