@@ -19,7 +19,7 @@ demo: $(INSTALLED)  ## train, evaluate, export, serve and score on generated dat
 	@$(BIN)/python tools/demo.py demo
 
 test: $(INSTALLED)  ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(INSTALLED)  ## check format, code, types, and that the tables of results are current
 	@$(BIN)/ruff format --check .
