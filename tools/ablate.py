@@ -26,14 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--only", nargs="+", metavar="ROW", help="labels or numbers of rows (default: all)")
     add("--run-dir", type=Path, help="folder of all runs and figures (default: runs/ablations-RECIPE-seedSEED)")
     add("--output", metavar="FILE", type=Path, help="write the Markdown to a file, too")
+    add("--picture", metavar="FILE", type=Path, help="draw the first figure against the number of training frames")
     args = parser.parse_args(argv)
     if not args.list and None in (args.table, args.dataset, args.data_dir):
         parser.error("give TABLE, --dataset and --data-dir, or --list")
 
     load_tensorflow()
     from keras_vad.data import open_dataset
+    from keras_vad.report.growth import draw_growth
     from keras_vad.training.ablation_run import AblationRun
-    from keras_vad.training.ablations import list_ablations, load_ablation
+    from keras_vad.training.ablations import FIGURES, list_ablations, load_ablation
     from keras_vad.training.recipe import find_recipe, recipe_stem
 
     if args.list:
@@ -54,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(markdown, end="")
     if args.output is not None:
         write_text(args.output, markdown)
+    if args.picture is not None:
+        growth, name = ablation.growth(), FIGURES[table.figures[0]]
+        draw_growth(
+            [size for size, _ in growth], [figure for _, figure in growth], args.picture, name=name, overwrite=True
+        )
     return 0
 
 

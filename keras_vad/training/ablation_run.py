@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_vad.data import FrameCache, open_dataset
+from keras_vad.data import FrameCache, hold_out, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
@@ -203,6 +203,24 @@ class AblationRun:
             "protocol": self.table.protocol,
         }
         return json.dumps({**about, "rows": rows, "baselines": self._baselines()}, indent=2) + "\n"
+
+    def growth(self) -> list[tuple[int, float]]:
+        """The number of training frames of each row that has been run, and the table's first figure, in [0, 1]."""
+        found = []
+        for row in self.table.rows:
+            value = (self._figures(row) or {}).get(self.table.figures[0])
+            if value is not None:
+                found.append((self._training_frames(row), value))
+        return found
+
+    def _training_frames(self, row: AblationRow) -> int:
+        options = self._options(row)
+        data = options.recipe.data
+        if data.train_frames is not None:
+            return data.train_frames
+        videos, _ = hold_out(self.dataset.train_videos(), data.validation_share, self.seed)
+        size = load(options.run_dir).window.size
+        return sum(len(self.cache.get(video, size)) for video in videos)
 
     def to_markdown(self) -> str:
         """Ours beside the paper's, in percent, and the trivial baselines."""

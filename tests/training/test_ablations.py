@@ -185,7 +185,7 @@ def test_the_tool_trains_evaluates_and_prints_ours_beside_the_papers(
     assert "tiny, row 1 of 2: frames" in captured.err
     (first,) = run.glob("*/detector.keras")
     trained_at = first.stat().st_mtime_ns
-    assert ablate([*common, "--output", str(tmp_path / "table.md")]) == 0
+    assert ablate([*common, "--output", str(tmp_path / "table.md"), "--picture", str(tmp_path / "growth.svg")]) == 0
     output = capsys.readouterr().out
     assert first.stat().st_mtime_ns == trained_at
     (second,) = set(run.glob("*/detector.keras")) - {first}
@@ -216,6 +216,10 @@ def test_the_tool_trains_evaluates_and_prints_ours_beside_the_papers(
         f"| few frames | {percent[2]} | – | {percent[3]} | – |",
     ]
     assert [line.split(" | ")[0] for line in lines[10:]] == [f"| `{name}`" for name in stored["baselines"]]
+
+    # The picture has a point for each row: of 80 frames, one video of 20 is held out.
+    picture = (tmp_path / "growth.svg").read_text()
+    assert all(f"<!-- {text} -->" in picture for text in ("24", "60", "training frames", "AUROC"))
 
     # 24 frames are a video of 20 with 17 windows and one window more.
     reports = [json.loads((detector.parent / "report.json").read_text()) for detector in (first, second)]
