@@ -13,6 +13,7 @@ from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.baselines import Conv3DAE, ConvAE, ConvLSTMAE
 from keras_vad.models.decoupled import DecoupledAppearanceMotion
 from keras_vad.models.detector import VideoAnomalyDetector
+from keras_vad.models.local_playback import LocalPlaybackRate
 from keras_vad.models.luss_ae import LussAE
 from keras_vad.models.st_dissociation import SpatioTemporalDissociation
 
@@ -23,6 +24,7 @@ MODELS: dict[str, type[VideoAnomalyDetector]] = {
     "conv3d_ae": Conv3DAE,
     "conv_ae": ConvAE,
     "convlstm_ae": ConvLSTMAE,
+    "local_playback": LocalPlaybackRate,
     "luss_ae": LussAE,
     "st_dissociation": SpatioTemporalDissociation,
 }

@@ -39,6 +39,12 @@ def _adv3dcae_parameters():
     return encoder + decoder + discriminator
 
 
+def _local_playback_parameters():
+    """Trainable weights of the default network: convolutions without bias, scale and offset of their norms, one logit."""
+    convolutions = 25 * 8 * 32 + 9 * 32 * 64 + 9 * 64 * 96 + 9 * 96 * 96
+    return convolutions + 2 * (32 + 64 + 96 + 96) + 96 + 1
+
+
 def _luss_ae_parameters():
     """Trainable weights of the paper's network, layer by layer (Lohani et al. 2023, section 4.3 and table 6)."""
 
@@ -221,6 +227,20 @@ TINY = {
         parameters=_decoupled_parameters(),
         without_noise={"reconstruction_loss": "mse+gdl+ssim", "weight_decay": 1.0},  # it has none; these move weights
         loss="reconstruction",
+    ),
+    "local_playback": Tiny(
+        config={
+            "image_size": (32, 48),
+            "channels": (16, 32),
+            "window_length": 6,
+            "window_stride": 1,
+            "kernel_size": 7,
+            "rate_range": (3.0, 4.0),
+            "learning_rate": 0.005,
+        },
+        parameters=_local_playback_parameters(),
+        without_noise={"accelerated_share": 1.0, "rate_range": (3.0, 3.0), "mirror": False},  # one clip of each window
+        loss="playback",
     ),
     "luss_ae": Tiny(
         config={

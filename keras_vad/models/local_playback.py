@@ -1,0 +1,255 @@
+"""Where does this look faster than normal: playback rate, predicted at every place (ours, after Lohani et al. 2023)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from keras_vad.errors import VadError
+from keras_vad.models.checks import check_above, check_at_least, check_channels
+from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
+from keras_vad.window import Window, as_size
+
+
+@keras.saving.register_keras_serializable(package="keras_vad")
+class LocalPlaybackRate(VideoAnomalyDetector):
+    """A small network that says at every place whether something there moves faster than it normally does.
+
+    It learns to tell normal clips from the same video played faster. Whatever is fast in a test video, a bicycle among
+    pedestrians, looks like a pedestrian in a clip that was played faster.
+
+    From Lohani et al. (VISAPP 2023, section 3.1.3, ``luss_ae`` here): the task, telling clips at the original rate from
+    accelerated ones, which needs nothing but normal video. Ours: the answer is given at every place of a grid, not once
+    for the frame. One place that looks accelerated is enough, and the map says which. The rates are drawn from a
+    continuous range that begins near 1, because rates of 2 and more are told apart without an error after a minute and
+    then teach nothing. Clips at the original rate are resampled, too, at a random fraction of a frame: blending frames
+    blurs, and blur must not be what gives an accelerated clip away. Frames are the channels of a network of 2D
+    convolutions, which learns as well as one of 3D convolutions and is several times as fast on a CPU.
+
+    A method of motion: an odd object that moves as everything does is normal to it.
+
+    Args:
+        image_size: (height, width) of the input in pixels, or one number for both.
+        window_length: Frames in a clip, T.
+        window_stride: Frames between the starts of windows when scoring; a frame's score is the mean over its windows.
+        channels: Channels of the convolutions; each halves height and width.
+        kernel_size: Side of the first convolution; the others have 3.
+        rate_range: Lowest and highest rate of accelerated clips; rates are uniform in their logarithm.
+        accelerated_share: Chance that a training clip is an accelerated one.
+        mirror: Whether half of the training clips are mirrored, left to right.
+        sharpness: Of the pooling of places, s in log(mean(e^(s x))) / s: 0 would be the mean, infinity the maximum.
+        learning_rate: Of Adam.
+
+    Call arguments:
+        windows: float32, (batch, T, H, W, 1), from ``preprocess``.
+
+    Example:
+    >>> import numpy as np
+    >>> detector = LocalPlaybackRate(image_size=(32, 48), channels=(4, 4))
+    >>> detector.score_video(np.zeros((20, 48, 64, 3), "uint8"), maps=True).maps.shape
+    (20, 8, 12)
+    """
+
+    parts = ("max_log_odds", "mean_log_odds")
+
+    def __init__(
+        self,
+        image_size: int | Sequence[int] = (128, 192),
+        window_length: int = 8,
+        window_stride: int = 2,
+        channels: Sequence[int] = (32, 64, 96, 96),
+        kernel_size: int = 5,
+        rate_range: Sequence[float] = (1.3, 4.0),
+        accelerated_share: float = 0.5,
+        mirror: bool = True,
+        sharpness: float = 4.0,
+        learning_rate: float = 1e-3,
+        name: str | None = None,
+    ) -> None:
+        check_channels("channels", channels, 1)
+        check_at_least(2, window_length=window_length)
+        check_at_least(1, kernel_size=kernel_size)
+        check_above(0, sharpness=sharpness, learning_rate=learning_rate)
+        if len(rate_range) != 2 or not 1 < rate_range[0] <= rate_range[1]:
+            raise VadError(
+                f"rate_range is {tuple(rate_range)}, but must hold the lowest and the highest rate, both above 1, for "
+                "example 1.3 and 4."
+            )
+        if not 0 <= accelerated_share <= 1:
+            raise VadError(f"accelerated_share is {accelerated_share}, but must lie between 0 and 1.")
+        size = as_size(image_size)
+        super().__init__(Window(length=window_length, size=size, hop=window_stride), name=name)
+
+        self.network = build_network((window_length, *size, 1), channels, kernel_size, name="network")
+
+        # === Config ===
+        self.image_size = size
+        self.window_length = window_length
+        self.window_stride = window_stride
+        self.channels = tuple(channels)
+        self.kernel_size = kernel_size
+        self.rate_range = tuple(rate_range)
+        self.accelerated_share = accelerated_share
+        self.mirror = mirror
+        self.sharpness = sharpness
+        self.learning_rate = learning_rate
+
+    @property
+    def training_window(self) -> Window:
+        """Consecutive frames, as many as a clip at the highest rate spans."""
+        reach = (self.window_length - 1) * self.rate_range[1]
+        return Window(length=math.ceil(reach) + 1, size=self.image_size)
+
+    # === Training ===
+
+    def phases(self) -> list[TrainingPhase]:
+        """One phase."""
+        return [TrainingPhase("playback", epochs=20)]
+
+    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
+        """Set the optimizer; the default is Adam."""
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(self.learning_rate)
+            if self.network.dtype_policy.name == "mixed_float16":
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
+
+    def build_optimizers(self) -> None:
+        """Create the optimizer's variables."""
+        self.optimizer.build(self.trainable_variables)
+
+    def clips(self, frames: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw a clip of T frames from each training window, at the original or an accelerated rate.
+
+        Args:
+            frames: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+            seed: int32, (2,).
+
+        Returns:
+            float32 (batch, T, H, W, 1), and whether each is accelerated, float32 (batch,), 0 or 1.
+        """
+        windows = self.preprocess(frames)
+        chances = tf.random.stateless_uniform([4, tf.shape(windows)[0]], seed)
+        accelerated = chances[0] < self.accelerated_share
+        low, high = np.log(self.rate_range)
+        rates = tf.where(accelerated, tf.exp(low + (high - low) * chances[1]), 1.0)
+        reach = (self.window_length - 1) * rates
+        starts = chances[2] * (tf.cast(tf.shape(windows)[1] - 1, tf.float32) - reach)
+        times = starts[:, None] + rates[:, None] * tf.range(self.window_length, dtype=tf.float32)
+        before = tf.floor(times)
+        share = tf.reshape(times - before, [-1, self.window_length, 1, 1, 1])
+        first = tf.cast(before, tf.int32)
+        second = tf.minimum(first + 1, tf.shape(windows)[1] - 1)
+        clips = (1.0 - share) * tf.gather(windows, first, batch_dims=1) + share * tf.gather(
+            windows, second, batch_dims=1
+        )
+        mirrored = tf.reshape(chances[3] < (0.5 if self.mirror else 0.0), [-1, 1, 1, 1, 1])
+        return tf.where(mirrored, tf.reverse(clips, [3]), clips), tf.cast(accelerated, tf.float32)
+
+    def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """One replica's share of the loss.
+
+        Args:
+            frames: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+            training: Whether to use batch statistics. Without training the same clips are drawn at every step.
+
+        Returns:
+            ``playback``, the cross-entropy of the whole clips; float32 scalar.
+        """
+        step = self.optimizer.iterations if training else tf.constant(0)
+        clips, accelerated = self.clips(frames, self.random_seed(step))
+        log_odds = self.pool(self.network(clips - 0.5, training=training))
+        entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=accelerated, logits=log_odds)
+        return {"playback": self.global_mean(entropy)}
+
+    def train_step(self, data: tf.Tensor) -> Logs:
+        """One step on clips drawn from the windows.
+
+        Args:
+            data: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+        """
+        weights = self.trainable_variables
+        with tf.GradientTape() as tape:
+            losses = self.compute_losses(data, training=True)
+            loss = self.optimizer.scale_loss(losses["playback"])
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return self.logged(losses)
+
+    def test_step(self, data: tf.Tensor) -> Logs:
+        """The loss with running statistics."""
+        return self.logged(self.compute_losses(data, training=False))
+
+    # === Scores ===
+
+    def pool(self, places: tf.Tensor) -> tf.Tensor:
+        """Log-odds of whole clips from those of their places: float32 (batch, h, w) to (batch,)."""
+        flat = tf.reshape(places, [-1, places.shape[1] * places.shape[2]])
+        # The mean of the exponentials, not their sum: the number of places must not count.
+        return (tf.reduce_logsumexp(self.sharpness * flat, axis=1) - math.log(flat.shape[1])) / self.sharpness
+
+    def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """How much faster than normal the clips look, and where.
+
+        Args:
+            windows: float32, (batch, T, H, W, 1), from ``preprocess``.
+
+        Returns:
+            ``maps`` (batch, T, h, w), log(1 + odds) of acceleration at each place of the network's grid, at least 0; all
+            T frames have the same. ``frame_scores`` (batch, T), the pooled log-odds; ``max_log_odds`` and
+            ``mean_log_odds`` of the places.
+        """
+        places = self.network(windows - 0.5, training=False)
+        scores = {
+            "frame_scores": self.pool(places),
+            "max_log_odds": tf.reduce_max(places, axis=(1, 2)),
+            "mean_log_odds": tf.reduce_mean(places, axis=(1, 2)),
+        }
+        repeated = {name: tf.tile(score[:, None], [1, self.window_length]) for name, score in scores.items()}
+        return {"maps": tf.tile(tf.nn.softplus(places)[:, None], [1, self.window_length, 1, 1]), **repeated}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            "image_size": self.image_size,
+            "window_length": self.window_length,
+            "window_stride": self.window_stride,
+            "channels": self.channels,
+            "kernel_size": self.kernel_size,
+            "rate_range": self.rate_range,
+            "accelerated_share": self.accelerated_share,
+            "mirror": self.mirror,
+            "sharpness": self.sharpness,
+            "learning_rate": self.learning_rate,
+            "name": self.name,
+        }
+
+
+def build_network(
+    input_shape: tuple[int, int, int, int], channels: Sequence[int], kernel_size: int, name: str | None = None
+) -> keras.Model:
+    """Convolutions of stride 2 with batch normalisation and leaky ReLU over frames as channels, and one of 1 x 1.
+
+    Args:
+        input_shape: (T, height, width, 1).
+        channels: Channels of the convolutions.
+        kernel_size: Side of the first convolution.
+        name: Name of the model.
+
+    Returns:
+        A model from clips, float32 (batch, *input_shape), to log-odds of acceleration, float32 (batch, h, w).
+    """
+    length, height, width, _ = input_shape
+    inputs = keras.Input(input_shape, name="clip")
+    x = layers.Reshape((length, height, width), name="gray")(inputs)
+    x = layers.Permute((2, 3, 1), name="frames_as_channels")(x)
+    for number, filters in enumerate(channels, start=1):
+        side = kernel_size if number == 1 else 3
+        x = layers.Conv2D(filters, side, strides=2, padding="same", use_bias=False, name=f"conv{number}")(x)
+        x = layers.BatchNormalization(momentum=0.95, name=f"conv{number}_norm")(x)
+        x = layers.LeakyReLU(0.1, name=f"conv{number}_relu")(x)
+    x = layers.Conv2D(1, 1, dtype="float32", name="log_odds")(x)
+    return keras.Model(inputs, layers.Reshape(x.shape[1:3], dtype="float32", name="places")(x), name=name)
