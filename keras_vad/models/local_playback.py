@@ -198,8 +198,8 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             windows: float32, (batch, T, H, W, 1), from ``preprocess``.
 
         Returns:
-            ``maps`` (batch, T, h, w), log(1 + odds) of acceleration at each place of the network's grid, at least 0; all
-            T frames have the same. ``frame_scores`` (batch, T), the pooled log-odds; ``max_log_odds`` and
+            ``maps`` (batch, T, h, w), log(1 + odds) of acceleration at each place of the network's grid, at least 0
+            and the same for all T frames. ``frame_scores`` (batch, T), the pooled log-odds; ``max_log_odds`` and
             ``mean_log_odds`` of the places.
         """
         places = self.network(windows - 0.5, training=False)

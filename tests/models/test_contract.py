@@ -40,7 +40,7 @@ def _adv3dcae_parameters():
 
 
 def _local_playback_parameters():
-    """Trainable weights of the default network: convolutions without bias, scale and offset of their norms, one logit."""
+    """Trainable weights of the default network: convolutions without bias, their norms, one logit."""
     convolutions = 25 * 8 * 32 + 9 * 32 * 64 + 9 * 64 * 96 + 9 * 96 * 96
     return convolutions + 2 * (32 + 64 + 96 + 96) + 96 + 1
 
