@@ -132,21 +132,22 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         Returns:
             float32 (batch, T, H, W, 1), and whether each is accelerated, float32 (batch,), 0 or 1.
         """
-        windows = self.preprocess(frames)
-        chances = tf.random.stateless_uniform([4, tf.shape(windows)[0]], seed)
+        batch, length = tf.shape(frames)[0], tf.shape(frames)[1]
+        chances = tf.random.stateless_uniform([4, batch], seed)
         accelerated = chances[0] < self.accelerated_share
         low, high = np.log(self.rate_range)
         rates = tf.where(accelerated, tf.exp(low + (high - low) * chances[1]), 1.0)
         reach = (self.window_length - 1) * rates
-        starts = chances[2] * (tf.cast(tf.shape(windows)[1] - 1, tf.float32) - reach)
+        starts = chances[2] * (tf.cast(length - 1, tf.float32) - reach)
         times = starts[:, None] + rates[:, None] * tf.range(self.window_length, dtype=tf.float32)
         before = tf.floor(times)
         share = tf.reshape(times - before, [-1, self.window_length, 1, 1, 1])
         first = tf.cast(before, tf.int32)
-        second = tf.minimum(first + 1, tf.shape(windows)[1] - 1)
-        clips = (1.0 - share) * tf.gather(windows, first, batch_dims=1) + share * tf.gather(
-            windows, second, batch_dims=1
+        # Only the frames that are blended are preprocessed: they are fewer than those of the window.
+        earlier, later = (
+            self.preprocess(tf.gather(frames, at, batch_dims=1)) for at in (first, tf.minimum(first + 1, length - 1))
         )
+        clips = (1.0 - share) * earlier + share * later
         mirrored = tf.reshape(chances[3] < (0.5 if self.mirror else 0.0), [-1, 1, 1, 1, 1])
         return tf.where(mirrored, tf.reverse(clips, [3]), clips), tf.cast(accelerated, tf.float32)
 
