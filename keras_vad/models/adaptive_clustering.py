@@ -69,7 +69,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             further stages.
         dropout: Share of dropped channels and, in the code, numbers (table I). The paper's value is 0.3.
         code_size: n, numbers of a code. The paper's value is 32.
-        clusters: K, centres and components of the mixture. The paper's value is 20.
+        clusters: K, the number of centres. The paper's value is 20.
+        components: Components of the Gaussian mixture; ``None`` is K, as in the paper. More of them follow the codes of
+            normal cuboids more closely (ours).
         clustering_weight: lambda of eq. 1. The paper's values are 0.001 on shapes, 0.01 on UCSD; 0 leaves the codes
             alone.
         ssim_window: Side of the Gaussian windows of the structural dissimilarity, in pixels; 11 is that of Wang et al.
@@ -114,6 +116,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         dropout: float = 0.3,
         code_size: int = 32,
         clusters: int = 20,
+        components: int | None = None,
         clustering_weight: float = 0.001,
         ssim_window: int = 11,
         cuboids_per_window: int | None = None,
@@ -128,7 +131,8 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
     ) -> None:
         check_choice("image_channels", image_channels, (1, 3))
         check_channels("channels", channels, 1)
-        check_at_least(1, cuboid_step=cuboid_step, code_size=code_size, clusters=clusters)
+        gaussians = clusters if components is None else components
+        check_at_least(1, cuboid_step=cuboid_step, code_size=code_size, clusters=clusters, components=gaussians)
         if not noise_stddev:
             raise VadError("noise_stddev holds no number, but must hold at least one; use [0] for no noise.")
         check_at_least(0, clustering_weight=clustering_weight, noise_stddev=min(noise_stddev))
@@ -170,9 +174,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
         # === What normal data sets ===
         self.value_bounds = self._constant("value_bounds", np.array([0, 1]))
-        self.mixture_means = self._constant("mixture_means", np.zeros((clusters, code_size)))
-        self.mixture_factors = self._constant("mixture_factors", np.tile(np.eye(code_size), (clusters, 1, 1)))
-        self.mixture_levels = self._constant("mixture_levels", np.zeros(clusters))
+        self.mixture_means = self._constant("mixture_means", np.zeros((gaussians, code_size)))
+        self.mixture_factors = self._constant("mixture_factors", np.tile(np.eye(code_size), (gaussians, 1, 1)))
+        self.mixture_levels = self._constant("mixture_levels", np.zeros(gaussians))
         self.normal_distance = self._constant("normal_distance", np.array(1.0))
 
         # === Config ===
@@ -187,6 +191,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self.dropout = dropout
         self.code_size = code_size
         self.clusters = clusters
+        self.components = components
         self.clustering_weight = clustering_weight
         self.ssim_window = ssim_window
         self.cuboids_per_window = cuboids_per_window
@@ -434,13 +439,14 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         size = int(next(iter(windows.take(1)), np.zeros(1)).shape[0])
         every = int(windows.cardinality()) * size * _DRAWN // _MIXTURE_CODES
         codes = self._sample(windows.shard(max(1, every), 0), _MIXTURE_CODES)
-        if len(codes) < self.clusters:
+        components = len(self.mixture_levels)
+        if len(codes) < components:
             raise VadError(
-                f"there are {len(codes)} training cuboids, but the mixture has {self.clusters} components; give more "
-                "training windows or set model.clusters lower."
+                f"there are {len(codes)} training cuboids, but the mixture has {components} components; give more "
+                "training windows or set model.clusters or model.components lower."
             )
         mixture = GaussianMixture(
-            self.clusters, covariance_type="full", reg_covar=self.covariance_floor, max_iter=200, random_state=self.seed
+            components, covariance_type="full", reg_covar=self.covariance_floor, max_iter=200, random_state=self.seed
         ).fit(codes.astype("float64"))
         self.set_mixture(mixture)
         distances = [
@@ -534,6 +540,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             "dropout": self.dropout,
             "code_size": self.code_size,
             "clusters": self.clusters,
+            "components": self.components,
             "clustering_weight": self.clustering_weight,
             "ssim_window": self.ssim_window,
             "cuboids_per_window": self.cuboids_per_window,

@@ -61,7 +61,7 @@ def windows_of(detector, batch=2, seed=0):
 def with_mixture(detector, seed=0):
     """Give the detector a mixture with components that differ, and return it as scikit-learn's."""
     generator = np.random.default_rng(seed)
-    size, clusters = detector.code_size, detector.clusters
+    size, clusters = detector.code_size, len(detector.mixture_levels)
     mixture = GaussianMixture(clusters, covariance_type="full")
     mixture.means_ = generator.normal(size=(clusters, size))
     roots = generator.normal(size=(clusters, size, size)) + 2 * np.eye(size)
@@ -355,6 +355,18 @@ def test_fewer_cuboids_than_components():
         detector.fit_normality(tf.data.Dataset.from_tensors(raw_windows(detector, batch=1)), [raw_video(8)])
 
 
+def test_the_mixture_may_have_more_components_than_there_are_centres():
+    detector = build(clusters=2, components=4)
+    assert detector.centres.centres.shape == (2, 6) and detector.mixture_means.shape == (4, 6)
+    windows = tf.data.Dataset.from_tensors(raw_windows(detector, batch=8))
+    detector.fit_normality(windows, [raw_video(8)])
+    assert len(np.unique(detector.mixture_means.numpy(), axis=0)) == 4
+    again = AdaptiveClusteringCAE.from_config(json.loads(json.dumps(detector.get_config())))
+    again.set_weights(detector.get_weights())
+    few = windows_of(detector)
+    np.testing.assert_array_equal(again.cuboid_scores(few), detector.cuboid_scores(few))
+
+
 def test_frames_and_maps_are_made_of_cuboids():
     detector = build()
     with_mixture(detector)
@@ -409,6 +421,7 @@ def test_it_offers_what_the_evaluation_of_cuboids_needs():
         ({"channels": ()}, r"channels is \(\), but must hold at least one number"),
         ({"code_size": 0}, "code_size is 0, but must be at least 1"),
         ({"clusters": 0}, "clusters is 0, but must be at least 1"),
+        ({"components": 0}, "components is 0, but must be at least 1"),
         ({"clustering_weight": -1}, "clustering_weight is -1, but must be at least 0"),
         ({"noise_stddev": (0.1, -0.1)}, "noise_stddev is -0.1, but must be at least 0"),
         ({"noise_stddev": ()}, "noise_stddev holds no number, but must hold at least one"),
