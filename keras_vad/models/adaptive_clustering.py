@@ -439,7 +439,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         size = int(next(iter(windows.take(1)), np.zeros(1)).shape[0])
         every = int(windows.cardinality()) * size * _DRAWN // _MIXTURE_CODES
         codes = self._sample(windows.shard(max(1, every), 0), _MIXTURE_CODES)
-        components = len(self.mixture_levels)
+        components = int(self.mixture_levels.shape[0])
         if len(codes) < components:
             raise VadError(
                 f"there are {len(codes)} training cuboids, but the mixture has {components} components; give more "

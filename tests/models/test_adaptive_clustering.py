@@ -61,7 +61,7 @@ def windows_of(detector, batch=2, seed=0):
 def with_mixture(detector, seed=0):
     """Give the detector a mixture with components that differ, and return it as scikit-learn's."""
     generator = np.random.default_rng(seed)
-    size, clusters = detector.code_size, len(detector.mixture_levels)
+    size, clusters = detector.code_size, detector.mixture_levels.shape[0]
     mixture = GaussianMixture(clusters, covariance_type="full")
     mixture.means_ = generator.normal(size=(clusters, size))
     roots = generator.normal(size=(clusters, size, size)) + 2 * np.eye(size)
