@@ -156,6 +156,7 @@ TINY = {
             "dropout": 0.02,
             "code_size": 16,
             "clusters": 3,
+            "components": 3,
             "cuboids_per_window": 5,
             "learning_rate": 0.02,
         },
