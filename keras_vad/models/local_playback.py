@@ -39,7 +39,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         channels: Channels of the convolutions; each halves height and width.
         kernel_size: Side of the first convolution; the others have 3.
         rate_range: Lowest and highest rate of accelerated clips; rates are uniform in their logarithm.
-        accelerated_share: Chance that a training clip is an accelerated one.
+        accelerated_share: Share of accelerated clips in a training batch.
         mirror: Whether half of the training clips are mirrored, left to right.
         sharpness: Of the pooling of places, s in log(mean(e^(s x))) / s: 0 would be the mean, infinity the maximum.
         learning_rate: Of Adam.
@@ -67,7 +67,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         accelerated_share: float = 0.5,
         mirror: bool = True,
         sharpness: float = 4.0,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 5e-4,
         name: str | None = None,
     ) -> None:
         check_channels("channels", channels, 1)
@@ -134,7 +134,9 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         """
         batch, length = tf.shape(frames)[0], tf.shape(frames)[1]
         chances = tf.random.stateless_uniform([4, batch], seed)
-        accelerated = chances[0] < self.accelerated_share
+        # By rank, so that every batch has both classes in their share: with lots alone the training is not stable.
+        rank = tf.argsort(tf.argsort(chances[0]))
+        accelerated = (tf.cast(rank, tf.float32) + 0.5) / tf.cast(batch, tf.float32) < self.accelerated_share
         low, high = np.log(self.rate_range)
         rates = tf.where(accelerated, tf.exp(low + (high - low) * chances[1]), 1.0)
         reach = (self.window_length - 1) * rates
