@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
+from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_at_least, check_channels
 from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
@@ -190,9 +191,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
 
     def pool(self, places: tf.Tensor) -> tf.Tensor:
         """Log-odds of whole clips from those of their places: float32 (batch, h, w) to (batch,)."""
-        flat = tf.reshape(places, [-1, places.shape[1] * places.shape[2]])
-        # The mean of the exponentials, not their sum: the number of places must not count.
-        return (tf.reduce_logsumexp(self.sharpness * flat, axis=1) - math.log(flat.shape[1])) / self.sharpness
+        return log_mean_exp(places, self.sharpness)
 
     def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
         """How much faster than normal the clips look, and where.

@@ -10,6 +10,7 @@ from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
+from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_channels, check_choice
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
 from keras_vad.window import Window, as_size
@@ -264,10 +265,8 @@ class LussAE(VideoAnomalyDetector):
         logits = self.playback_head(latent, training=training)
         if self.head_kind == "global":
             return logits
-        places = tf.reshape(logits, [-1, int(np.prod(logits.shape[1:]))])
-        # The mean of e^(s x), not its sum: the number of places must not count.
-        pooled = tf.reduce_logsumexp(_SHARPNESS * places, axis=1) - np.log(places.shape[1])
-        return tf.stack([tf.zeros_like(pooled), pooled / _SHARPNESS], axis=1)
+        pooled = log_mean_exp(logits, _SHARPNESS)
+        return tf.stack([tf.zeros_like(pooled), pooled], axis=1)
 
     def _playback_places(self, latent: tf.Tensor) -> tf.Tensor:
         """The local head's log-odds of acceleration, the largest over time, (batch, 1, h, w) of the latent."""
