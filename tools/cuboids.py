@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=float,
         nargs="+",
         default=[0.0],
-        help="a cuboid is anomalous if more than this share of its pixels is (default: 0, any pixel, as in the paper)",
+        help="a cuboid is anomalous if more than this share of its pixels is (default: 0, any pixel, as in the paper); "
+        "above 0 those with fewer anomalous pixels count as normal, and in a second line are left out",
     )
     parser.add_argument(
         "--window-step", metavar="N", type=int, help="frames between windows (default: the window's, without overlap)"
@@ -87,7 +88,7 @@ def _training_cuboids(folder: Path, run: dict[str, Any], detector: Any) -> int |
 
 
 def _print(report: dict[str, Any]) -> None:
-    """Two lines for each minimum share: at the threshold with the best F1, and at the one from normal cuboids."""
+    """Two lines for each row: at the threshold with the best F1, and at the one from normal cuboids."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -109,7 +110,7 @@ def _print(report: dict[str, Any]) -> None:
             threshold = row[f"{prefix}threshold"]
             figures = [percent(row[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
             table.add_row(*about, name, "–" if threshold is None else f"{threshold:.2f}", *figures)
-            about = ["", ""]
+            about = ["partial left out" if row["partial"] == "left out" else "", ""]
     Console().print(table)
 
 

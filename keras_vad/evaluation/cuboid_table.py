@@ -32,7 +32,8 @@ def render_cuboids(logs: Path, dataset: str, to_logs: str = "zoo/logs") -> str:
         to_logs: Path from the document to ``logs``, for links.
 
     Returns:
-        A row for each run and minimum share of anomalous pixels, in the order of the runs' names.
+        A row for each run, minimum share of anomalous pixels and rule for partial cuboids, in the order of the runs'
+        names.
     """
     header = ["run", "training cuboids", "anomalous if", "anomalous", *_COLUMNS.values()]
     lines = [f"| {' | '.join(header)} |", "|---|--:|---|" + "--:|" * (len(header) - 3)]
@@ -54,6 +55,8 @@ def render_cuboids(logs: Path, dataset: str, to_logs: str = "zoo/logs") -> str:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     share = row["minimum_share"]
     rule = "any pixel" if share == 0 else f"> {100 * share:g} %"
+    if row["partial"] != "normal":
+        rule += f", partial {row['partial']}"
     anomalous = f"{100 * row['anomalous'] / row['cuboids']:.1f} % of {row['cuboids']:,}"
     return [rule, anomalous, *(_percent(row.get(key), 100) for key in _COLUMNS)]
 

@@ -2,6 +2,10 @@
 
 A detector that scores cuboids says where and when at once, and so does this measure: a frame with ten cuboids on an
 anomaly and three hundred beside it counts as ten and three hundred.
+
+With a minimum share above 0, a cuboid that holds a smaller part of an anomaly is neither plainly anomalous nor plainly
+normal. Such partial cuboids are counted as normal (the public code's rule), and in a second row of figures left out, as
+benchmarks of object detection leave out regions that may be either.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -81,13 +85,15 @@ def cuboid_report(
         dataset: Its test videos; those without masks are left out.
         cache: Keeps the decoded frames.
         minimum_shares: A cuboid is anomalous if more than this share of its pixels is; 0 is the paper's rule, any
-            pixel. There is a row of figures for each.
+            pixel. There is a row of figures for each, and above 0 a second one without the partial cuboids, those
+            with anomalous pixels that are not more.
         window_step: Frames between the starts of windows; ``None`` for windows that do not overlap.
         track: Wraps the test videos, to show progress.
 
     Returns:
-        Plain values: ``dataset``, ``videos`` and ``windows`` (numbers of them), ``window_step``; ``minimum_share`` and
-        the figures of ``cuboid_figures`` for the first one; ``by_minimum_share``, a list of the same for each.
+        Plain values: ``dataset``, ``videos`` and ``windows`` (numbers of them), ``window_step``; ``minimum_share``,
+        ``partial`` (``"normal"`` or ``"left out"``) and the figures of ``cuboid_figures`` for the first row;
+        ``by_minimum_share``, a list of the same for each row.
 
     Raises:
         VadError: If the detector scores no cuboids, no test video has masks, or a video cannot be read.
@@ -99,10 +105,15 @@ def cuboid_report(
         raise VadError("there is no minimum share; give at least one, 0 for any pixel.")
     found = score_cuboids(detector, dataset, cache, window_step=window_step, track=track)
     threshold = float(np.asarray(detector.normal_distance))
-    rows = [
-        {"minimum_share": share, **cuboid_figures(found.shares > share, found.scores, threshold)}
-        for share in minimum_shares
-    ]
+    rows = []
+    for share in minimum_shares:
+        anomalous = found.shares > share
+        rules = {"normal": np.ones_like(anomalous)}
+        if share > 0:
+            rules["left out"] = anomalous | (found.shares == 0)
+        for partial, kept in rules.items():
+            figures = cuboid_figures(anomalous[kept], found.scores[kept], threshold)
+            rows.append({"minimum_share": share, "partial": partial, **figures})
     return {
         "dataset": dataset.name,
         "videos": len(found.videos),

@@ -123,9 +123,42 @@ def test_the_report_counts_every_cuboid_once(tmp_path: Path) -> None:
     assert report["accuracy"] == pytest.approx(13 / 24)
     assert report["normal_threshold"] == 0.5
     assert report["normal_recall"] == 1.0
-    assert [row["anomalous"] for row in report["by_minimum_share"]] == [1, 0, 1]
-    assert report["by_minimum_share"][1]["auroc"] is None
+    rows = report["by_minimum_share"]
+    assert [row["anomalous"] for row in rows] == [1, 0, 0, 1, 1]
+    assert [row["partial"] for row in rows] == ["normal", "normal", "left out", "normal", "left out"]
+    assert rows[1]["auroc"] is None
+    # Where the pixel is too little, its cuboid is left out.
+    assert [row["cuboids"] for row in rows] == [24, 24, 23, 24, 24]
     assert {name: report[name] for name in report["by_minimum_share"][0]} == report["by_minimum_share"][0]
+
+
+def test_partial_cuboids_are_normal_or_left_out(tmp_path: Path) -> None:
+    class Growing(Brightness):
+        def cuboid_scores(self, windows: tf.Tensor) -> tf.Tensor:
+            return tf.random.stateless_uniform((tf.shape(windows)[0], 2, 3), [1, 2])
+
+    class Halves(Clips):
+        """A video whose left half is anomalous: of the boxes at columns 0, 2 and 4 all, half and none of the pixels."""
+
+        def __init__(self) -> None:
+            mask = np.zeros((2, 6, 8), bool)
+            mask[:, :, :4] = True
+            self.test = [
+                (
+                    Video("half", ArrayFrames(np.zeros((2, 6, 8, 3), np.uint8))),
+                    Labels(np.ones(2, bool), mask.__getitem__),
+                )
+            ]
+
+    found = score_cuboids(Growing(), Halves(), FrameCache(tmp_path))
+    np.testing.assert_allclose(found.shares, [1, 0.5, 0, 1, 0.5, 0])
+    as_normal, left_out = cuboid_report(Growing(), Halves(), FrameCache(tmp_path), minimum_shares=(0.5,))[
+        "by_minimum_share"
+    ]
+    assert (as_normal["cuboids"], as_normal["anomalous"]) == (6, 2)
+    assert (left_out["cuboids"], left_out["anomalous"]) == (4, 2)
+    kept = np.array([0, 2, 3, 5])
+    assert left_out["auroc"] == cuboid_figures(np.array([1, 0, 1, 0], bool), found.scores[kept])["auroc"]
 
 
 def test_windows_may_overlap(tmp_path: Path) -> None:
@@ -204,6 +237,7 @@ def test_the_tool_prints_and_writes_the_report(
     assert f"{report['anomalous']} (> 0.00)" in printed
     assert f"{100 * report['auroc']:.2f}" in printed
     assert "0.25" in printed
+    assert printed.count("partial left out") == 1
     with pytest.raises(VadError, match=r"report\.json exists; choose another file or give --overwrite"):
         main(arguments)
 
@@ -225,8 +259,8 @@ def test_the_tool_tells_how_much_a_run_has_seen(trained: Path, tmp_path: Path, m
 def test_the_table_is_made_of_the_reports(tmp_path: Path) -> None:
     def write(run: str, dataset: str, **row: object) -> None:
         (tmp_path / "zoo" / "logs" / run).mkdir(parents=True)
-        rows = [{"minimum_share": 0, "anomalous": 5, "cuboids": 2000, **row}, {"minimum_share": 0.2, **row}]
-        rows[1] |= {"anomalous": 1, "cuboids": 2000}
+        whole, partial = {"minimum_share": 0, "partial": "normal"}, {"minimum_share": 0.2, "partial": "left out"}
+        rows = [{**whole, "anomalous": 5, "cuboids": 2000, **row}, {**partial, "anomalous": 1, "cuboids": 2000, **row}]
         content = {"dataset": dataset, "training_cuboids": 1200, "by_minimum_share": rows}
         (tmp_path / "zoo" / "logs" / run / "cuboids.json").write_text(json.dumps(content))
 
@@ -241,5 +275,5 @@ def test_the_table_is_made_of_the_reports(tmp_path: Path) -> None:
     assert lines[4] == "| the paper | – | any pixel | – | – | 98.40 | 83.21 | – | – |"
     run = "| [run-a](../zoo/logs/run-a) | 1,200 "
     assert lines[5] == f"{run}| any pixel | 0.2 % of 2,000 | 98.77 | 50.00 | 25.00 | – | 100.00 |"
-    assert lines[6].startswith(f"{run}| > 20 % | 0.1 % of 2,000 | 98.77 ")
+    assert lines[6].startswith(f"{run}| > 20 %, partial left out | 0.1 % of 2,000 | 98.77 ")
     assert not update_tables(document, tmp_path / "zoo" / "results.csv", check=True)
