@@ -10,6 +10,7 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.export import DETECTOR_FILE, export, versions
 from tests.data.media import file_size_limit
+from tools.export import main
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,20 @@ def test_a_published_folder_never_holds_half_a_model(detector, tmp_path, monkeyp
     export(detector, tmp_path, "street")
     assert seen == []
     assert versions(tmp_path / "street") == [1]
+
+
+def test_the_tool_exports_what_a_run_has_saved(detector, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    detector.save(tmp_path / "run" / "detector.keras")
+    arguments = ["--model", str(tmp_path / "run"), "--output", str(tmp_path / "zoo"), "--name", "street"]
+    assert main(arguments) == 0
+    target = tmp_path / "zoo" / "street" / "1"
+    assert capsys.readouterr().out == f"exported: {target}\n"
+    frames = tf.random.stateless_uniform((1, 9, 20, 24, 3), [1, 2], 0, 256, tf.int32)
+    served = tf.saved_model.load(str(target)).signatures["serving_default"](frames=tf.cast(frames, tf.uint8))
+    expected = detector.score_chunk(tf.cast(frames, tf.uint8))
+    tf.debugging.assert_near(served["raw_scores"], expected["raw_scores"], atol=1e-6, rtol=1e-5)
+    assert main(arguments) == 0
+    assert versions(tmp_path / "zoo" / "street") == [1, 2]
+    with pytest.raises(VadError, match="the model name 'a/b' does not serve"):
+        main([*arguments[:-1], "a/b"])
