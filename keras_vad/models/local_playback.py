@@ -1,15 +1,14 @@
 """Where does this look faster than normal: playback rate, predicted at every place (ours, after Lohani et al. 2023)."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
+from keras_vad.layers.playback import check_rate_range, frames_needed, playback_clips
 from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_at_least, check_channels
 from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
@@ -75,11 +74,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         check_at_least(2, window_length=window_length)
         check_at_least(1, kernel_size=kernel_size)
         check_above(0, sharpness=sharpness, learning_rate=learning_rate)
-        if len(rate_range) != 2 or not 1 < rate_range[0] <= rate_range[1]:
-            raise VadError(
-                f"rate_range is {tuple(rate_range)}, but must hold the lowest and the highest rate, both above 1, for "
-                "example 1.3 and 4."
-            )
+        check_rate_range("rate_range", rate_range)
         if not 0 <= accelerated_share <= 1:
             raise VadError(f"accelerated_share is {accelerated_share}, but must lie between 0 and 1.")
         size = as_size(image_size)
@@ -102,8 +97,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
     @property
     def training_window(self) -> Window:
         """Consecutive frames, as many as a clip at the highest rate spans."""
-        reach = (self.window_length - 1) * self.rate_range[1]
-        return Window(length=math.ceil(reach) + 1, size=self.image_size)
+        return Window(length=frames_needed(self.window_length, self.rate_range[1]), size=self.image_size)
 
     # === Training ===
 
@@ -133,26 +127,18 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         Returns:
             float32 (batch, T, H, W, 1), and whether each is accelerated, float32 (batch,), 0 or 1.
         """
-        batch, length = tf.shape(frames)[0], tf.shape(frames)[1]
-        chances = tf.random.stateless_uniform([4, batch], seed)
-        # By rank, so that every batch has both classes in their share: with lots alone the training is not stable.
-        rank = tf.argsort(tf.argsort(chances[0]))
-        accelerated = (tf.cast(rank, tf.float32) + 0.5) / tf.cast(batch, tf.float32) < self.accelerated_share
-        low, high = np.log(self.rate_range)
-        rates = tf.where(accelerated, tf.exp(low + (high - low) * chances[1]), 1.0)
-        reach = (self.window_length - 1) * rates
-        starts = chances[2] * (tf.cast(length - 1, tf.float32) - reach)
-        times = starts[:, None] + rates[:, None] * tf.range(self.window_length, dtype=tf.float32)
-        before = tf.floor(times)
-        share = tf.reshape(times - before, [-1, self.window_length, 1, 1, 1])
-        first = tf.cast(before, tf.int32)
-        # Only the frames that are blended are preprocessed: they are fewer than those of the window.
-        earlier, later = (
-            self.preprocess(tf.gather(frames, at, batch_dims=1)) for at in (first, tf.minimum(first + 1, length - 1))
+        seed, mirror_seed = tf.unstack(tf.random.split(seed, 2))
+        clips, accelerated = playback_clips(
+            frames,
+            seed,
+            length=self.window_length,
+            rate_range=self.rate_range,
+            accelerated_share=self.accelerated_share,
+            preprocess=self.preprocess,
         )
-        clips = (1.0 - share) * earlier + share * later
-        mirrored = tf.reshape(chances[3] < (0.5 if self.mirror else 0.0), [-1, 1, 1, 1, 1])
-        return tf.where(mirrored, tf.reverse(clips, [3]), clips), tf.cast(accelerated, tf.float32)
+        lots = tf.random.stateless_uniform([tf.shape(frames)[0], 1, 1, 1, 1], mirror_seed)
+        clips = tf.where(lots < (0.5 if self.mirror else 0.0), tf.reverse(clips, [3]), clips)
+        return clips, tf.cast(accelerated, tf.float32)
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's share of the loss.

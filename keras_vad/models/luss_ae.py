@@ -10,6 +10,7 @@ from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
+from keras_vad.layers.playback import check_rate_range, frames_needed, playback_clips
 from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_channels, check_choice
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
@@ -52,10 +53,9 @@ class LussAE(VideoAnomalyDetector):
             ignored.
         playback_rates: Speeds of accelerated clips, drawn with equal chance.
         accelerated_share: Chance that a playback clip is an accelerated one. The paper's value is 0.5.
-        playback_region: What is accelerated in an accelerated clip: ``"frame"``, all of it (eq. 5), or ``"moving"``
-            (ours), a box around something that moves; in every clip such a box then comes from another time than the
-            rest. The head sees the whole frame at once, and clips in which everybody is fast do not teach it to notice
-            one bicycle among pedestrians.
+        playback_range: ``None``, or (ours) the lowest and the highest speed of accelerated clips, both above 1, drawn
+            uniformly in their logarithm in place of ``playback_rates``. Whole speeds from 2 on are told apart without
+            an error after a few epochs and then teach nothing about a bicycle that is half as fast again as people.
         playback_head: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
             at every place of the latent, pooled by their log-mean-exp. A clip is then accelerated if some place looks
             so, and the head says which.
@@ -98,7 +98,7 @@ class LussAE(VideoAnomalyDetector):
         loss_weights: Sequence[float] = (0.6, 0.4, 1.0),
         playback_rates: Sequence[int] = (2, 3, 4, 5),
         accelerated_share: float = 0.5,
-        playback_region: str = "frame",
+        playback_range: Sequence[float] | None = None,
         playback_head: str = "global",
         error: str = "bpe",
         score_weights: Sequence[float] = (0.1, 0.8, 1.0),
@@ -113,7 +113,8 @@ class LussAE(VideoAnomalyDetector):
         name: str | None = None,
     ) -> None:
         check_channels("channels", channels, 1)
-        check_choice("playback_region", playback_region, ("frame", "moving"))
+        if playback_range is not None:
+            check_rate_range("playback_range", playback_range)
         check_choice("playback_head", playback_head, ("global", "local"))
         check_choice("error", error, ERRORS)
         check_choice("task_scaling", task_scaling, ("none", "held_out"))
@@ -157,7 +158,7 @@ class LussAE(VideoAnomalyDetector):
             self.playback_head = build_head(latent_shape, name="playback_head")
 
         self.error_range = self._constant("error_range", np.ones(()))
-        self.playback_range = self._constant("playback_range", np.ones(()))
+        self.log_odds_range = self._constant("log_odds_range", np.ones(()))
 
         # === Config ===
         self.image_size = size
@@ -167,7 +168,7 @@ class LussAE(VideoAnomalyDetector):
         self.loss_weights = tuple(loss_weights)
         self.playback_rates = tuple(playback_rates)
         self.accelerated_share = accelerated_share
-        self.playback_region = playback_region
+        self.playback_range = None if playback_range is None else tuple(playback_range)
         self.head_kind = playback_head
         self.error = error
         self.score_weights = tuple(score_weights)
@@ -193,7 +194,8 @@ class LussAE(VideoAnomalyDetector):
         """Consecutive frames, as many as a clip at the highest speed spans, and at least T + 1."""
         if self.playback_head is None:
             return self.window
-        accelerated = (self.window_length - 1) * max(self.playback_rates) + 1
+        highest = max(self.playback_rates) if self.playback_range is None else self.playback_range[1]
+        accelerated = frames_needed(self.window_length, highest)
         return Window(length=max(self.window_length + 1, accelerated), size=self.image_size)
 
     # === Losses and training ===
@@ -235,7 +237,7 @@ class LussAE(VideoAnomalyDetector):
         if self.playback_head is not None:
             step = self.optimizer.iterations if training else tf.constant(0)
             clips, accelerated = self._playback_clips(frames, self.random_seed(step))
-            latent = self.encoder(self._scaled(self.preprocess(clips)), training=training)
+            latent = self.encoder(self._scaled(clips), training=training)
             logits = self._playback_logits(latent, training)
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=accelerated, logits=logits)
             losses["playback"] = self.global_mean(entropy)
@@ -277,27 +279,24 @@ class LussAE(VideoAnomalyDetector):
         """Clips of T frames at the original or an accelerated rate (eq. 5), drawn for each example.
 
         Returns:
-            uint8 (batch, T, H0, W0, 3), and their class, int32 (batch,): 1 if accelerated.
+            float32 (batch, T, H, W, 1), preprocessed, and their class, int32 (batch,): 1 if accelerated.
         """
-        seed, box_seed = tf.unstack(tf.random.split(seed, 2))
-        chances = tf.random.stateless_uniform([4, tf.shape(frames)[0]], seed)
+        if self.playback_range is not None:
+            clips, accelerated = playback_clips(
+                frames,
+                seed,
+                length=self.window_length,
+                rate_range=self.playback_range,
+                accelerated_share=self.accelerated_share,
+                preprocess=self.preprocess,
+            )
+            return clips, tf.cast(accelerated, tf.int32)
+        chances = tf.random.stateless_uniform([2, tf.shape(frames)[0]], seed)
         accelerated = chances[0] < self.accelerated_share
-        rates = tf.gather(tf.constant(self.playback_rates), _one_of(len(self.playback_rates), chances[1]))
-        rates = tf.where(accelerated, rates, 1)
-        last = (self.window_length - 1) * rates  # frame of a clip that starts at 0
-
-        def clip(start: tf.Tensor | int, rate: tf.Tensor | int) -> tf.Tensor:
-            times = tf.reshape(start, [-1, 1]) + tf.reshape(rate, [-1, 1]) * tf.range(self.window_length)
-            return tf.gather(frames, times, batch_dims=1)
-
-        if self.playback_region == "frame":
-            clips = clip(0, rates)
-        else:
-            frames_in_all = self.training_window.length
-            pasted = clip(_one_of(frames_in_all - last, chances[2]), rates)
-            clips = clip(_one_of(frames_in_all - self.window_length + 1, chances[3]), 1)
-            clips = tf.where(moving_boxes(pasted, box_seed), pasted, clips)
-        return clips, tf.cast(accelerated, tf.int32)
+        choice = tf.cast(chances[1] * len(self.playback_rates), tf.int32)
+        rates = tf.where(accelerated, tf.gather(tf.constant(self.playback_rates), choice), 1)
+        times = rates[:, None] * tf.range(self.window_length)
+        return self.preprocess(tf.gather(frames, times, batch_dims=1)), tf.cast(accelerated, tf.int32)
 
     def train_step(self, data: tf.Tensor) -> Logs:
         """One step of eq. 7: all tasks teach the auto-encoder at once.
@@ -353,7 +352,7 @@ class LussAE(VideoAnomalyDetector):
             paper_scores.append(weight * output["playback"])
             scores.append(paper_scores[-1])
             if self.task_scaling == "held_out":
-                scores[-1] = weight * output["playback_log_odds"] / tf.convert_to_tensor(self.playback_range)
+                scores[-1] = weight * output["playback_log_odds"] / tf.convert_to_tensor(self.log_odds_range)
             if self.head_kind == "local":
                 places = weight * tf.sigmoid(self._playback_places(latent))
                 if "maps" in output:
@@ -386,7 +385,7 @@ class LussAE(VideoAnomalyDetector):
             assert self.pooling is not None
             self.error_range.assign(_range([parts[f"{self.pooling.kind}_error"] for parts in normal]))
         if self.playback_head is not None:
-            self.playback_range.assign(_range([parts["playback_log_odds"] for parts in normal]))
+            self.log_odds_range.assign(_range([parts["playback_log_odds"] for parts in normal]))
         super().fit_normality(windows, held_out, alarm_quantile)  # the scores have changed
 
     def get_config(self) -> dict[str, Any]:
@@ -400,7 +399,7 @@ class LussAE(VideoAnomalyDetector):
             "loss_weights": self.loss_weights,
             "playback_rates": self.playback_rates,
             "accelerated_share": self.accelerated_share,
-            "playback_region": self.playback_region,
+            "playback_range": self.playback_range,
             "playback_head": self.head_kind,
             "error": self.error,
             "score_weights": self.score_weights,
@@ -414,42 +413,6 @@ class LussAE(VideoAnomalyDetector):
             "learning_rate": self.learning_rate,
             "name": self.name,
         }
-
-
-def moving_boxes(clips: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """A box in each clip, its centre drawn where something moves.
-
-    Its half height and half width are 0.12 to 1.02 of the frame's, small ones more often. Small boxes are what matters,
-    but a network that sees no large ones learns nothing at all.
-
-    Args:
-        clips: uint8, (batch, T, H, W, 3).
-        seed: int32, (2,).
-
-    Returns:
-        bool, (batch, 1, H, W, 1): True within the box.
-    """
-    rows, columns = 8, 12  # of a grid of centres
-    centre_seed, size_seed = tf.unstack(tf.random.split(seed, 2))
-    batch, height, width = tf.shape(clips)[0], tf.shape(clips)[2], tf.shape(clips)[3]
-    brightness = tf.cast(clips[..., 1:2], tf.float32)
-    motion = tf.reduce_mean(tf.abs(brightness[:, 1:] - brightness[:, :-1]), axis=1)
-    motion = tf.reshape(tf.image.resize(motion, (rows, columns), method="area"), [batch, rows * columns])
-    centre = tf.random.stateless_categorical(2.0 * tf.math.log(motion + 1e-3), 1, centre_seed, dtype=tf.int32)
-    half = 0.12 + 0.9 * tf.random.stateless_uniform([batch, 1], size_seed) ** 1.5
-
-    def inside(number: tf.Tensor, places: int, pixels: tf.Tensor) -> tf.Tensor:
-        middle = (tf.cast(number, tf.float32) + 0.5) / places
-        position = (tf.range(tf.cast(pixels, tf.float32)) + 0.5) / tf.cast(pixels, tf.float32)
-        return tf.abs(position - middle) < half
-
-    box = inside(centre // columns, rows, height)[:, :, None] & inside(centre % columns, columns, width)[:, None]
-    return box[:, None, :, :, None]
-
-
-def _one_of(count: tf.Tensor | int, chance: tf.Tensor) -> tf.Tensor:
-    """A whole number from 0 up to below ``count`` for each chance in [0, 1)."""
-    return tf.cast(chance * tf.cast(count, tf.float32), tf.int32)
 
 
 def _range(normal: Sequence[np.ndarray]) -> float:
