@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_vad.cli import load_tensorflow, run
 
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         help="also measure a causal mean over N frames (default: the recipe's; 1, none, without a run folder)",
     )
+    parser.add_argument("--fps", type=float, help="frames a second of videos that do not tell theirs")
     parser.add_argument("--results", metavar="CSV", type=Path, help="put the rows into this table, as zoo/results.csv")
     parser.add_argument("--recipe", help="recipe it was trained with, for the table (default: the run folder's)")
     parser.add_argument("--seed", type=int, help="seed it was trained with, for the table (default: the run folder's)")
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     smoothing = run.get("scoring", {}).get("smoothing", 1) if args.smoothing is None else args.smoothing
     if smoothing < 1:
         raise VadError(f"--smoothing is {smoothing}, but must be at least 1 frame (no smoothing).")
+    if args.fps is not None and args.fps <= 0:
+        raise VadError(f"--fps is {args.fps:g}, but must be above 0.")
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
     if args.results is not None:
@@ -64,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe=run.get("recipe", "") if args.recipe is None else args.recipe,
         seed=run.get("seed") if args.seed is None else args.seed,
         log=args.log,
+        fps=args.fps,
         track=partial(track, description="scoring"),
     )
     _print(report)
@@ -94,8 +98,8 @@ def _print(report: "EvaluationReport") -> None:
     figures = {
         "AUROC": "auroc_micro",
         "macro": "auroc_macro",
+        "AP": "ap",
         "EER": "eer",
-        "FPR": "false_positive_rate",
     }
     for title in titles:
         table.add_column(title, no_wrap=True)
@@ -114,6 +118,32 @@ def _print(report: "EvaluationReport") -> None:
         cells += ["–" if row[key] is None else f"{100 * row[key]:.1f}" for key in figures.values()]
         table.add_row(*cells)
     Console().print(table)
+    for row in report.rows:
+        if row["calibrated"] and row["smoothing"] == 1:
+            Console().print("\n".join(_told(row)), highlight=False)
+
+
+def _told(row: dict[str, Any]) -> list[str]:
+    """Sentences about the own, calibrated score: how sure its AUROC is, its alarms, its maps."""
+
+    def percent(key: str) -> str:
+        return "–" if row[key] is None else f"{100 * row[key]:.1f}"
+
+    def number(key: str, unit: str) -> str:
+        return f"– {unit}" if row[key] is None else f"{row[key]:.3g} {unit}"
+
+    lines = [
+        f"AUROC {percent('auroc_micro')} %, 95 % interval over the videos {percent('auroc_micro_low')} to "
+        f"{percent('auroc_micro_high')}.",
+        f"At the alarm boundary: accuracy {percent('accuracy')} %, F1 {percent('f1')} %, "
+        f"{percent('false_positive_rate')} % of the normal frames flagged.",
+        f"Alarms: {row['events_found']} of {row['events']} events found, {row['false_alarms']} false "
+        f"({number('false_alarms_per_hour', 'an hour')}), delay {number('detection_delay_s', 's')}; by persistence "
+        f"{row['persistent_found']} found, {row['persistent_false']} false.",
+    ]
+    if row["pixel_auroc"] is not None:
+        lines.append(f"Maps: pixel AUROC {percent('pixel_auroc')}, RBDC {percent('rbdc')}, TBDC {percent('tbdc')} %.")
+    return lines
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ Example: python tools/train.py --model adv3dcae --dataset ucsdped2 --data-dir UC
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from keras_vad.cli import load_tensorflow, run
 
@@ -25,7 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--epochs", type=int, help="epochs in all")
     add("--batch-size", type=int, help="windows of a batch, on all devices together")
     add("--precision", choices=["float32", "mixed_bfloat16", "mixed_float16"], help="precision of training")
-    add("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    add("--false-alarms-per-hour", type=float, metavar="R", help="alarms that held-out normal video may raise per hour")
+    add("--fps", type=float, help="frames a second of videos that do not tell theirs")
+    one_or_more = parser.add_mutually_exclusive_group()
+    one_or_more.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    one_or_more.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="SEED",
+        help="train with each, evaluate on the test videos and print means and deviations; nothing is exported",
+    )
     add("--output", type=Path, default=Path("zoo"), help="zoo folder to export to (default: %(default)s)")
     add("--no-export", action="store_true", help="do not export; the run folder holds detector.keras all the same")
     add("--name", help="name of the exported model (default: the recipe's name)")
@@ -38,38 +50,70 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.models.registry import get_model
     from keras_vad.training.recipe import find_recipe, load_recipe, recipe_stem
     from keras_vad.training.run import RunOptions, run_training
+    from keras_vad.training.seeds import run_seeds
 
     get_model(args.model)
     open_dataset(args.dataset, args.data_dir)  # an unknown one is named before its recipe is looked for
     recipe_name = find_recipe(args.recipe, args.model, args.dataset)
     overrides = list(args.set)
-    for option in ("epochs", "batch_size", "precision"):
+    for option in ("epochs", "batch_size", "precision", "false_alarms_per_hour"):
         value = getattr(args, option)
         if value is not None:
             overrides.append(f"training.{option}={value}")
+    if args.fps is not None:
+        overrides.append(f"data.fps={args.fps}")
     recipe = load_recipe(recipe_name, overrides)
     stem = recipe_stem(recipe_name)
     run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
-    version = run_training(
-        RunOptions(
-            model=args.model,
-            dataset=args.dataset,
-            data_dir=args.data_dir,
-            recipe_name=stem,
-            recipe=recipe,
-            seed=args.seed,
-            strategy=args.strategy,
-            devices=args.devices,
-            run_dir=run_dir,
-            output=None if args.no_export else args.output,
-            name=args.name or stem,
-            resume=args.resume,
-        )
+    options = RunOptions(
+        model=args.model,
+        dataset=args.dataset,
+        data_dir=args.data_dir,
+        recipe_name=stem,
+        recipe=recipe,
+        seed=args.seed,
+        strategy=args.strategy,
+        devices=args.devices,
+        run_dir=run_dir,
+        output=None if args.no_export else args.output,
+        name=args.name or stem,
+        resume=args.resume,
     )
+    if args.seeds is not None:
+        folder = Path("runs") / f"{stem}-seed{{seed}}" if args.run_dir is None else args.run_dir / "seed{seed}"
+        _print_averages(run_seeds(replace(options, run_dir=folder), args.seeds))
+        return 0
+    version = run_training(options)
     print(f"run: {run_dir}")
     if version is not None:
         print(f"exported: {version}")
     return 0
+
+
+def _print_averages(evaluations: list[dict[str, Any]]) -> None:
+    """The own score and the trivial baselines, mean and deviation over seeds, in percent; the rest is in the runs."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from keras_vad.training.seeds import averaged
+
+    shown = ("auroc_micro", "auroc_macro", "eer")
+    table = Table(title=f"{len(evaluations)} seeds; in %", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("model", "protocol"):
+        table.add_column(title, no_wrap=True)
+    for title in ("AUROC", "macro", "EER"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in averaged(evaluations):
+        if row["score"] != "frame_scores" or row["smoothing"] > 1:
+            continue
+        cells = [row["model"].removeprefix("trivial_"), row["protocol"]]
+        for name in shown:
+            mean, deviation = row[name], row[f"{name}_std"]
+            text = "–" if mean is None else f"{100 * mean:.1f}"
+            cells.append(text if deviation is None else f"{text} ± {100 * deviation:.1f}")
+        table.add_row(*cells)
+    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,14 @@ class UCSDCounts:
         train: Frames of each training clip.
         test: Frames of each test clip.
         masked: Number of test clips with pixel masks.
+        fps: Frames a second.
     """
 
     folder: str
     train: tuple[int, ...]
     test: tuple[int, ...]
     masked: int
+    fps: float = 10.0
 
 
 PED1 = UCSDCounts("UCSDped1", train=(200,) * 34, test=(200,) * 36, masked=10)
@@ -58,6 +60,7 @@ class UCSDDataset(VideoDataset):
 
     def __init__(self, name: str, data_dir: Path, expected: UCSDCounts | None = None) -> None:
         self.name = name
+        self.fps = None if expected is None else expected.fps
         self.path = _find(data_dir, expected)
         self._train = _clips(self.path / "Train")
         self._test = _clips(self.path / "Test")
@@ -70,7 +73,7 @@ class UCSDDataset(VideoDataset):
 
     def train_videos(self) -> list[Video]:
         """The clips below ``Train``."""
-        return [Video(clip.path.name, clip) for clip in self._train]
+        return [Video(clip.path.name, clip, self.fps) for clip in self._train]
 
     def test_videos(self) -> list[tuple[Video, Labels | None]]:
         """The clips below ``Test``, labelled by the frame ranges; with pixel masks where the clip has them."""
@@ -78,7 +81,8 @@ class UCSDDataset(VideoDataset):
         for clip, frame_labels in zip(self._test, self._frame_labels, strict=True):
             name = clip.path.name
             paths = self._masks[name]
-            videos.append((Video(name, clip), Labels(frame_labels, None if paths is None else PixelMasks(paths, clip))))
+            labels = Labels(frame_labels, None if paths is None else PixelMasks(paths, clip))
+            videos.append((Video(name, clip, self.fps), labels))
         return videos
 
     def _check_masks(self, expected: int) -> None:

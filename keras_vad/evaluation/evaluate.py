@@ -1,6 +1,7 @@
 """Evaluate a detector on a data set, with the trivial baselines beside it."""
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +12,25 @@ import tensorflow as tf
 
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.cache import FrameCache
-from keras_vad.data.video import Video
+from keras_vad.data.video import Labels, Video
 from keras_vad.errors import VadError
+from keras_vad.evaluation.cost import macs_per_frame
 from keras_vad.evaluation.protocols import PROTOCOLS, ScoreSeries, evaluate_series
+from keras_vad.evaluation.regions import (
+    PixelAuroc,
+    RegionFigures,
+    evaluation_size,
+    resized_maps,
+    resized_masks,
+    thresholds_of,
+)
 from keras_vad.evaluation.trivial import trivial_scores
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import model_key
 from keras_vad.versions import git_revision
 
 FRAME_SCORES = "frame_scores"
+REGION_FIGURES = ("pixel_auroc", "rbdc", "tbdc")
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,8 @@ class EvaluationReport:
     Args:
         about: What was evaluated, on what, with which versions; the same in every row of the detector.
         rows: A row for every (model, score, protocol, smoothing), see ``evaluate_series``; all columns of the table of
-            results (``keras_vad.evaluation.results``) and more.
+            results (``keras_vad.evaluation.results``) and more. The figures of its maps (``REGION_FIGURES``) stand with
+            the detector's own, unsmoothed score under ``deployable``.
         videos: Likewise, for every test video by itself.
         video_names: The labelled test videos, in order.
         labels: Of each of these, bool (n_i,).
@@ -65,6 +77,7 @@ def evaluate(
     log: str = "",
     chunk_length: int | None = None,
     baselines: bool = True,
+    fps: float | None = None,
     track: Callable[[Sequence[Video]], Iterable[Video]] = iter,
 ) -> EvaluationReport:
     """Score every labelled test video once and measure under every protocol.
@@ -84,6 +97,7 @@ def evaluate(
         log: Path of its training log, for the rows.
         chunk_length: Frames scored at once; changes speed and memory, not scores.
         baselines: Whether to score the trivial baselines, too.
+        fps: Frames a second of videos that do not tell theirs, for figures in hours and seconds.
         track: Wraps the test videos, to show progress.
 
     Raises:
@@ -105,20 +119,28 @@ def evaluate(
         "log": log,
         "data_fingerprint": dataset.fingerprint(),
         "parameters": int(sum(np.prod(weight.shape) for weight in detector.trainable_weights)),
+        "macs_per_frame": macs_per_frame(detector),
         "tf": tf.__version__,
         "keras": keras.__version__,
         "git": git_revision(),
     }
 
     series: dict[tuple[str, str], list[ScoreSeries]] = {}
-    for video, video_labels in zip(track(test_videos), labels, strict=True):
+    regions = _Regions()
+    seconds = 0.0
+    for video, (_, video_truth) in zip(track(test_videos), labelled, strict=True):
+        video_labels = video_truth.frame
         frames = cache.get(video, detector.window.size)
         if len(frames) != len(video_labels):
             raise VadError(
                 f"the test video {video.name} has {len(frames)} frames, but {len(video_labels)} labels; each frame "
                 "needs one: check that the data set is complete."
             )
-        scores = detector.score_video(frames, chunk_length=chunk_length)
+        started = time.perf_counter()
+        scores = detector.score_video(frames, chunk_length=chunk_length, maps=video_truth.mask is not None)
+        seconds += time.perf_counter() - started
+        if scores.maps is not None:
+            regions.add(video, video_truth, scores.frame_index, scores.maps)
         found = {FRAME_SCORES: ScoreSeries(scores.frame_index, scores.raw, scores.calibrated)}
         found |= {name: ScoreSeries(scores.frame_index, part) for name, part in scores.parts.items()}
         for name, one in found.items():
@@ -128,6 +150,9 @@ def evaluate(
         for name, each in trivial_scores(dataset.train_videos(), test_videos, cache).items():
             series[name, FRAME_SCORES] = each
 
+    about["frames_per_second"] = round(sum(map(len, labels)) / seconds, 1)
+    rates = [video.fps or fps for video in test_videos]
+    where = regions.figures()
     names = [video.name for video in test_videos]
     rows: list[dict[str, Any]] = []
     videos: list[dict[str, Any]] = []
@@ -135,20 +160,49 @@ def evaluate(
         identity = about | {"model": made_by, "score": score}
         rescaling = detector.paper_rescaling
         if made_by != model:
-            identity |= {"recipe": "", "seed": None, "log": "", "parameters": 0}
+            identity |= {"recipe": "", "seed": None, "log": "", "parameters": 0, "macs_per_frame": None}
+            identity["frames_per_second"] = None
             rescaling = "min_max"
         for protocol in PROTOCOLS:
             for window in sorted({1, smoothing}):
-                row = evaluate_series(each, labels, protocol, rescaling=rescaling, smoothing=window)
-                rows.append(identity | row)
-                for name, one, video_labels in zip(names, each, labels, strict=True):
-                    row = evaluate_series([one], [video_labels], protocol, rescaling=rescaling, smoothing=window)
+                options: dict[str, Any] = {"rescaling": rescaling, "smoothing": window}
+                row = evaluate_series(each, labels, protocol, fps=rates, **options)
+                own = (made_by, score, protocol, window) == (model, FRAME_SCORES, "deployable", 1)
+                rows.append(identity | row | (where if own else dict.fromkeys(REGION_FIGURES)))
+                for name, one, video_labels, rate in zip(names, each, labels, rates, strict=True):
+                    row = evaluate_series([one], [video_labels], protocol, fps=[rate], **options)
                     videos.append(_video_row(made_by, score, name, video_labels, row))
     return EvaluationReport(about, rows, videos, names, labels, series)
+
+
+class _Regions:
+    """Collects maps and masks of test videos at the size of evaluation."""
+
+    def __init__(self) -> None:
+        self._masks: list[np.ndarray] = []
+        self._maps: list[np.ndarray] = []
+
+    def add(self, video: Video, labels: Labels, frame_index: np.ndarray, maps: np.ndarray) -> None:
+        assert labels.mask is not None
+        masks = [labels.mask(int(number)) for number in frame_index]
+        size = evaluation_size(*masks[0].shape)
+        self._masks.append(resized_masks(masks, size))
+        self._maps.append(resized_maps(maps, size))
+
+    def figures(self) -> dict[str, float | None]:
+        """``REGION_FIGURES``, of the videos with masks; ``None`` if there are none."""
+        if not self._maps:
+            return dict.fromkeys(REGION_FIGURES)
+        pixels, regions = PixelAuroc(), RegionFigures(thresholds_of(self._maps))
+        for masks, maps in zip(self._masks, self._maps, strict=True):
+            pixels.add(masks, maps)
+            regions.add(masks, maps)
+        return {"pixel_auroc": pixels.value(), "rbdc": regions.rbdc(), "tbdc": regions.tbdc()}
 
 
 def _video_row(model: str, score: str, video: str, labels: np.ndarray, row: dict[str, Any]) -> dict[str, Any]:
     """The row of a single video, where micro and macro AUROC are the same."""
     figures = {"auroc" if key == "auroc_micro" else key: value for key, value in row.items()}
-    del figures["auroc_macro"], figures["videos_with_both_classes"]
+    for key in ("auroc_macro", "videos_with_both_classes", *(key for key in row if key.endswith(("_low", "_high")))):
+        del figures[key]
     return {"model": model, "score": score, "video": video, "anomalous_frames": int(labels.sum())} | figures

@@ -12,6 +12,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from keras_vad.errors import VadError
 from keras_vad.scoring.series import finite_scores
 
+#: What ``rates_at`` gives.
+RATES = ("accuracy", "false_positive_rate", "true_positive_rate", "precision", "f1")
+
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     """Area under the ROC curve: the chance that an anomalous frame scores above a normal one, ties counting half.
@@ -103,15 +106,18 @@ def rates_at(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[s
 
     Returns:
         ``accuracy``: share of frames that are flagged if and only if anomalous. ``false_positive_rate``: share of the
-        normal frames that is flagged. ``true_positive_rate``: share of the anomalous frames that is flagged. A rate
-        of frames that do not exist is ``None``.
+        normal frames that is flagged. ``true_positive_rate``: share of the anomalous frames that is flagged (recall).
+        ``precision``: share of the flagged frames that is anomalous. ``f1``: harmonic mean of these two. A share of
+        frames that do not exist is ``None``, and so is ``f1`` where no frame is anomalous or flagged.
 
     Example:
     >>> rates_at(np.array([False, False, True, True]), np.array([0.2, 0.6, 0.4, 0.9]), threshold=0.5)
-    {'accuracy': 0.5, 'false_positive_rate': 0.5, 'true_positive_rate': 0.5}
+    {'accuracy': 0.5, 'false_positive_rate': 0.5, 'true_positive_rate': 0.5, 'precision': 0.5, 'f1': 0.5}
     """
     labels, scores = _checked(labels, scores)
     flagged = scores > threshold
+
+    hits, both = int((flagged & labels).sum()), int(flagged.sum()) + int(labels.sum())
 
     def share(chosen: np.ndarray) -> float | None:
         return float(flagged[chosen].mean()) if chosen.any() else None
@@ -120,6 +126,8 @@ def rates_at(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[s
         "accuracy": float((flagged == labels).mean()),
         "false_positive_rate": share(~labels),
         "true_positive_rate": share(labels),
+        "precision": hits / int(flagged.sum()) if flagged.any() else None,
+        "f1": 2 * hits / both if both else None,
     }
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from keras_vad.errors import VadError
 from keras_vad.evaluation import metrics
+from keras_vad.evaluation.bootstrap import auroc_intervals
+from keras_vad.evaluation.event_figures import EVENT_FIGURES, event_figures
 from keras_vad.scoring.rescale import rescale
 from keras_vad.scoring.series import ALARM_BOUNDARY
 from keras_vad.scoring.smooth import causal_mean
@@ -84,6 +86,7 @@ def evaluate_series(
     *,
     rescaling: str = "min_max",
     smoothing: int = 1,
+    fps: Sequence[float | None] | None = None,
 ) -> dict[str, Any]:
     """Measure one score on all test videos under one protocol.
 
@@ -93,6 +96,7 @@ def evaluate_series(
         protocol: Key of ``PROTOCOLS``.
         rescaling: The paper's per-video rescaling (``keras_vad.scoring.rescale``); only ``paper`` uses it.
         smoothing: Causal mean over so many frames, before any rescaling; 1 is none.
+        fps: Of each video, frames a second, ``None`` where unknown; ``None`` if all are.
 
     Returns:
         A JSON-serialisable row:
@@ -101,8 +105,10 @@ def evaluate_series(
           measured scores are).
         * ``auroc_micro``, ``eer``, ``ap``: of the pooled frames; ``auroc_macro``: mean of the AUROC of the
           ``videos_with_both_classes``. ``None`` where not defined (see ``keras_vad.evaluation.metrics``).
-        * ``accuracy``, ``false_positive_rate``, ``true_positive_rate``: of alarms above 0.5; ``None`` if not
-          ``calibrated``.
+        * ``auroc_micro_low``, ``auroc_micro_high`` and the same of ``auroc_macro``: 95 % intervals over draws of the
+          videos (``keras_vad.evaluation.bootstrap``); ``None`` where there are fewer than two.
+        * ``accuracy``, ``false_positive_rate``, ``true_positive_rate``, ``precision``, ``f1``: of frames above 0.5; and
+          the figures of ``keras_vad.evaluation.event_figures``. ``None`` if not ``calibrated``.
         * ``frames``: scored frames, which all figures are of; ``frames_unscored``: the others.
 
     Raises:
@@ -127,9 +133,15 @@ def evaluate_series(
 
     macro, videos_with_both = metrics.macro_auroc(scored_labels, scores)
     calibrated = PROTOCOLS[protocol].calibrated and all(video.calibrated is not None for video in series)
-    rates: dict[str, float | None] = dict.fromkeys(("accuracy", "false_positive_rate", "true_positive_rate"))
+    intervals = auroc_intervals(scored_labels, scores)
+    ends = {
+        f"{name}_{end}": pair and pair[i] for name, pair in intervals.items() for i, end in enumerate(("low", "high"))
+    }
+    alarms: dict[str, Any] = dict.fromkeys((*metrics.RATES, *EVENT_FIGURES))
     if calibrated:
-        rates = metrics.rates_at(pooled_labels, pooled_scores, ALARM_BOUNDARY)
+        index = [video.frame_index for video in series]
+        alarms = metrics.rates_at(pooled_labels, pooled_scores, ALARM_BOUNDARY)
+        alarms |= event_figures(labels, index, scores, fps or [None] * len(series))
     return {
         "protocol": protocol,
         "smoothing": smoothing,
@@ -140,7 +152,8 @@ def evaluate_series(
         "videos_with_both_classes": videos_with_both,
         "ap": metrics.average_precision(pooled_labels, pooled_scores),
         "eer": metrics.equal_error_rate(pooled_labels, pooled_scores),
-        **rates,
+        **ends,
+        **alarms,
         "frames": len(pooled_scores),
         "frames_unscored": sum(map(len, labels)) - len(pooled_scores),
     }

@@ -27,8 +27,14 @@ from keras_vad.evaluation.cuboid_table import render_cuboids
 from keras_vad.files import write_text
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
-_FIGURES = ("auroc_micro", "auroc_macro", "ap", "eer")
-COLUMNS = (*KEY, *_FIGURES, "frames", "data_fingerprint", "parameters", "tf", "keras", "git", "log")
+_FIGURES = ("auroc_micro", "auroc_micro_low", "auroc_micro_high", "auroc_macro", "ap", "eer", "accuracy", "f1")
+_EVENTS = ("events", "events_found", "false_alarms", "false_alarms_per_hour", "detection_delay_s")
+_WHERE = ("pixel_auroc", "rbdc", "tbdc")
+_COST = ("parameters", "macs_per_frame", "frames_per_second")
+COLUMNS = (
+    *(*KEY, *_FIGURES, *_EVENTS, "persistent_found", "persistent_false", *_WHERE),
+    *("frames", "data_fingerprint", *_COST, "tf", "keras", "git", "log"),
+)
 
 PUBLISHED_FILE = "published.csv"
 PUBLISHED_COLUMNS = ("model", "method", "dataset", "variant", "auroc_micro", "eer", "source")

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,9 +15,10 @@ from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.frames import resize_each, resize_frames
 from keras_vad.models.checks import check_above, check_choice
+from keras_vad.scoring.alarms import boundary_for_rate, check_rate
 from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
 from keras_vad.scoring.chunks import iter_chunks
-from keras_vad.scoring.series import VideoScores, score_in_chunks
+from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, score_in_chunks
 from keras_vad.window import Window
 
 # ITU-R 601 luma; the weights add up to 1, so a gray frame stored as RGB keeps its values.
@@ -293,10 +295,63 @@ class VideoAnomalyDetector(keras.Model):
         """
         if "excess_error" in self.parts:
             self.normal_level.assign(self._level_of(held_out, self.pooling.quantile))
-        raw = np.concatenate([self.score_video(video).raw for video in held_out])
-        knots, levels = calibration_knots(raw, alarm_quantile)
+        self.calibrate(held_out, alarm_quantile=alarm_quantile)
+
+    def calibrate(
+        self,
+        held_out: Sequence[VideoLike],
+        *,
+        alarm_quantile: float = 0.99,
+        false_alarms_per_hour: float | None = None,
+        fps: float | None = None,
+    ) -> dict[str, Any]:
+        """Set the alarm boundary, where calibrated scores are 0.5, by normal footage alone.
+
+        Args:
+            held_out: Normal videos that training has not seen; anything ``score_video`` takes.
+            alarm_quantile: Share of their frames at or below the boundary, in (0, 1).
+            false_alarms_per_hour: Alarms per hour that they may raise, in place of a quantile; frames above the
+                boundary that are at most 50 frames apart are one alarm (``keras_vad.scoring.alarms``).
+            fps: Frames a second of videos that do not tell theirs.
+
+        Returns:
+            ``alarm_quantile`` that resulted, ``boundary`` (a raw score), ``normal_videos``, ``normal_frames``,
+            ``normal_hours`` (``None`` where a frame rate is unknown); for a promised rate also ``rate_check``, how it
+            fares on videos that did not set the boundary (``None`` with one video), as plain values.
+
+        Raises:
+            VadError: If there are no videos, or a rate is promised and the frame rate of a video is unknown.
+        """
+        if len(held_out) == 0:
+            raise VadError("calibration got no videos, but needs at least one with normal footage.")
+        scores = [self.score_video(video).raw for video in held_out]
+        rates = [frame_rate_of(video) or fps for video in held_out]
+        known = [len(one) / rate for one, rate in zip(scores, rates, strict=True) if rate]
+        raw = np.concatenate(scores)
+        report: dict[str, Any] = {}
+        if false_alarms_per_hour is not None:
+            if len(known) < len(scores):
+                raise VadError(
+                    "the frame rate of the normal footage is unknown, but false alarms per hour need it; give it "
+                    "(--fps, frames a second)."
+                )
+            boundary = boundary_for_rate(scores, sum(known), false_alarms_per_hour)
+            alarm_quantile = float(np.mean(raw <= boundary))
+            check = check_rate(scores, known, false_alarms_per_hour)
+            report = {"false_alarms_per_hour": false_alarms_per_hour, "rate_check": check and check.to_dict()}
+            knots, levels = calibration_knots(raw, alarm_quantile, boundary)
+        else:
+            knots, levels = calibration_knots(raw, alarm_quantile)
         self.calibration_raw.assign(knots)
         self.calibration_level.assign(levels)
+        return {
+            "alarm_quantile": alarm_quantile,
+            "boundary": float(knots[np.argmax(levels >= ALARM_BOUNDARY)]),
+            "normal_videos": len(scores),
+            "normal_frames": len(raw),
+            "normal_hours": sum(known) / 3600 if len(known) == len(scores) else None,
+            **report,
+        }
 
     def _level_of(self, videos: Sequence[VideoLike], quantile: float) -> float:
         """Quantile of the blurred maps of normal videos."""
@@ -405,6 +460,13 @@ def frames_of(video: VideoLike) -> Iterable[np.ndarray]:
     if isinstance(video, str | Path):
         video = open_video(video)
     return video.frames if isinstance(video, Video) else video
+
+
+def frame_rate_of(video: VideoLike) -> float | None:
+    """Frames a second of a video that tells them, else ``None``."""
+    if isinstance(video, str | Path):
+        video = open_video(video)
+    return getattr(video, "fps", None)
 
 
 class _Scorer:

@@ -15,6 +15,9 @@ Ties: knots of equal score become one, with 0.5 if Q(a) is among them and their 
 scores are equal, that score gets 0.5, and the tails take its size (or 1 if it is 0) for hi - lo.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -29,12 +32,17 @@ _HIGHEST_LEVEL = 0.6
 _EPSILON = 2.0**-24  # 1 - 2**-24 is the largest float32 below 1
 
 
-def calibration_knots(normal_scores: np.ndarray, alarm_quantile: float) -> tuple[np.ndarray, np.ndarray]:
+def calibration_knots(
+    normal_scores: np.ndarray, alarm_quantile: float, boundary: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The knots of the calibration curve.
 
     Args:
         normal_scores: (n,), raw scores of normal frames that the model was not trained on, n >= 1.
-        alarm_quantile: Share of normal frames that shall stay at or below the alarm boundary, in (0, 1).
+        alarm_quantile: Share of normal frames that shall stay at or below the alarm boundary, in (0, 1); 1 is allowed
+            with ``boundary``.
+        boundary: The alarm boundary itself, one of the scores, if it is known; ``alarm_quantile`` is then the share of
+            scores at or below it.
 
     Returns:
         x: float32 (128,), raw scores, non-decreasing. When scores tie, the last knot is repeated at the end.
@@ -49,7 +57,7 @@ def calibration_knots(normal_scores: np.ndarray, alarm_quantile: float) -> tuple
     (0.0, 990.0, 1000.0)
     """
     scores = finite_scores(normal_scores, "calibration").astype(np.float32).ravel()
-    if not 0 < alarm_quantile < 1:
+    if not 0 < alarm_quantile < 1 and (boundary is None or alarm_quantile != 1):
         raise VadError(f"alarm quantile is {alarm_quantile}, but must lie between 0 and 1, for example 0.99.")
 
     below = np.linspace(0, 1, _KNOTS_UP_TO_ALARM)
@@ -63,6 +71,10 @@ def calibration_knots(normal_scores: np.ndarray, alarm_quantile: float) -> tuple
     )
     # "higher": every knot is an observed score, and no more than the promised share of them lies above the boundary.
     quantiles = np.quantile(scores, np.minimum(share, 1), method="higher")
+    if boundary is not None:
+        quantiles[_KNOTS_UP_TO_ALARM - 1] = np.float32(boundary)  # exactly it, whatever rounding makes of its share
+        quantiles = np.maximum.accumulate(quantiles)
+        quantiles[:_KNOTS_UP_TO_ALARM] = np.minimum(quantiles[:_KNOTS_UP_TO_ALARM], np.float32(boundary))
     x, group = np.unique(quantiles, return_inverse=True)
     y = np.bincount(group, weights=level) / np.bincount(group)
     y[group[_KNOTS_UP_TO_ALARM - 1]] = ALARM_BOUNDARY
@@ -104,3 +116,35 @@ def apply_calibration(raw: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     calibrated = tf.where(raw < x[0], y[0] / (1 + short), calibrated)
     calibrated = tf.clip_by_value(calibrated, _EPSILON, 1 - _EPSILON)
     return tf.where(tf.math.is_nan(raw), raw, calibrated)
+
+
+def told_calibration(report: Mapping[str, Any]) -> list[str]:
+    """Sentences about an alarm boundary: what was set, and how far the promise can be trusted.
+
+    Args:
+        report: What ``VideoAnomalyDetector.calibrate`` returned.
+    """
+    hours = report["normal_hours"]
+    length = "" if hours is None else f", {hours:.2f} h"
+    lines = [
+        f"alarm boundary {report['boundary']:.6g}: {100 * report['alarm_quantile']:.2f} % of {report['normal_frames']} "
+        f"normal frames of {report['normal_videos']} videos{length} are at or below it."
+    ]
+    if "false_alarms_per_hour" not in report:
+        return lines
+    promised, check = report["false_alarms_per_hour"], report["rate_check"]
+    if hours * promised < 1:
+        lines.append(
+            f"note: {promised:g} an hour is less than one alarm in this footage; no normal frame of it is above the "
+            f"boundary, but to measure so low a rate takes {1 / promised:.2g} h of normal footage or more."
+        )
+    if check is None:
+        lines.append("note: one video alone cannot check the promise; give several.")
+    else:
+        kept = "kept" if check["kept"] else "NOT kept: the footage differs from video to video; give more of it"
+        lines.append(
+            f"promised {promised:g} false alarms an hour; videos left out in turn raised {check['alarms']} in "
+            f"{check['hours']:.2f} h, {check['seen_per_hour']:.3g} an hour (95 % interval {check['low_per_hour']:.3g} "
+            f"to {check['high_per_hour']:.3g}): {kept}."
+        )
+    return lines

@@ -32,12 +32,14 @@ class DataOptions:
         validation_share: Share of the training videos, whole ones, held out as normal validation data.
         train_frames: Train on so many frames only: the first ones of the training videos that are not held out, in
             order; ``None`` takes all.
+        fps: Frames a second of videos that do not tell theirs.
     """
 
     strides: tuple[int, ...] = (1,)
     hop: int = 1
     validation_share: float = 0.15
     train_frames: int | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class TrainingOptions:
         validation_steps: Batches of held-out windows after each epoch.
         checkpoint_every: Steps between checkpoints; one is also written after every epoch.
         alarm_quantile: Share of held-out normal frames below the alarm boundary.
+        false_alarms_per_hour: Alarms per hour that held-out normal video may raise, in place of the quantile.
     """
 
     epochs: int | None = None
@@ -63,6 +66,7 @@ class TrainingOptions:
     validation_steps: int = 8
     checkpoint_every: int = 500
     alarm_quantile: float = 0.99
+    false_alarms_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ class Recipe:
         _check_range("scoring.smoothing", recipe.scoring.smoothing, 1)
         _check_share("data.validation_share", recipe.data.validation_share)
         _check_share("training.alarm_quantile", training.alarm_quantile)
+        _check_above_zero("data.fps", recipe.data.fps)
+        _check_above_zero("training.false_alarms_per_hour", training.false_alarms_per_hour)
         _check_choice("training.precision", training.precision, PRECISIONS)
         _check_choice("training.schedule", training.schedule, SCHEDULES)
         return recipe
@@ -243,6 +249,11 @@ def _convert(path: str, value: Any, wanted: Any) -> Any:
 def _check_range(path: str, value: int | None, least: int) -> None:
     if value is not None and value < least:
         raise VadError(f"{path} is {value}, but must be at least {least}.")
+
+
+def _check_above_zero(path: str, value: float | None) -> None:
+    if value is not None and value <= 0:
+        raise VadError(f"{path} is {value}, but must be above 0.")
 
 
 def _check_share(path: str, value: float) -> None:

@@ -28,6 +28,7 @@ from keras_vad.export import check_name, export
 from keras_vad.files import appearing, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import build
+from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, train
 from keras_vad.training.recipe import Recipe
@@ -147,23 +148,34 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
         handler.close()
 
 
-def fit_normality(options: RunOptions, detector: VideoAnomalyDetector, cache: FrameCache | None = None) -> None:
+def fit_normality(
+    options: RunOptions, detector: VideoAnomalyDetector, cache: FrameCache | None = None
+) -> dict[str, Any]:
     """Do for a detector what a run does after training: learn from its data what the score needs, and calibrate.
 
     Args:
         options: Of the run that the weights come from.
         detector: May differ from the trained one in options of its score.
         cache: Where decoded frames are kept; the user's cache by default.
+
+    Returns:
+        How the alarm boundary came about, see ``VideoAnomalyDetector.calibrate``.
     """
     dataset = open_dataset(options.dataset, options.data_dir)
-    _fit_normality(detector, _prepare_data(options, dataset, detector, cache or FrameCache()), options.recipe)
+    return _fit_normality(detector, _prepare_data(options, dataset, detector, cache or FrameCache()), options.recipe)
 
 
-def _fit_normality(detector: VideoAnomalyDetector, data: "_Data", recipe: Recipe) -> None:
+def _fit_normality(detector: VideoAnomalyDetector, data: "_Data", recipe: Recipe) -> dict[str, Any]:
     detector.fit_normality(
         window_dataset(data.train, detector.training_window, shuffle=False, drop_remainder=False, **data.windows),
         data.held_out,
         recipe.training.alarm_quantile,
+    )
+    return detector.calibrate(
+        data.held_out,
+        alarm_quantile=recipe.training.alarm_quantile,
+        false_alarms_per_hour=recipe.training.false_alarms_per_hour,
+        fps=recipe.data.fps,
     )
 
 
@@ -268,7 +280,9 @@ def _train_and_export(
     logger.info("calibrating on held-out normal videos")
     final = build(options.model, **recipe.model)  # in float32, whatever the precision of training
     final.set_weights(detector.get_weights())
-    _fit_normality(final, data, recipe)
+    calibration = _fit_normality(final, data, recipe)
+    for sentence in told_calibration(calibration):
+        logger.info(sentence)
     with appearing(options.run_dir / "detector.keras") as partial:
         final.save(partial)
     version = None
@@ -282,7 +296,7 @@ def _train_and_export(
         "seconds_of_this_process": round(seconds, 1),
         "windows_per_second": round(windows_trained / seconds, 3) if windows_trained else None,
         "held_out_videos": [video.name for video in data.held_out],
-        "alarm_quantile": recipe.training.alarm_quantile,
+        "calibration": calibration,
         "exported_to": None if version is None else str(version),
     }
     write_text(options.run_dir / "report.json", json.dumps(report, indent=2) + "\n")
