@@ -98,11 +98,11 @@ def _print_averages(evaluations: list[dict[str, Any]]) -> None:
 
     from keras_vad.training.seeds import averaged
 
-    shown = ("auroc_micro", "auroc_macro", "eer")
+    shown = ("auroc_micro", "eer")
     table = Table(title=f"{len(evaluations)} seeds; in %", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for title in ("model", "protocol"):
         table.add_column(title, no_wrap=True)
-    for title in ("AUROC", "macro", "EER"):
+    for title in ("AUROC", "EER"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in averaged(evaluations):
         if row["score"] != "frame_scores" or row["smoothing"] > 1:

@@ -1,6 +1,7 @@
 """What scoring costs: multiply-accumulate operations of the graph."""
 
 import math
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -10,42 +11,39 @@ _CONVOLUTIONS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"}
 _TRANSPOSED = {"Conv2DBackpropInput", "Conv3DBackpropInputV2"}
 _PRODUCTS = {"MatMul", "BatchMatMulV2"}
 _LOOPS = {"While", "StatelessWhile"}
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 
 
 def macs_per_frame(detector: VideoAnomalyDetector) -> int | None:
     """Multiply-accumulate operations for each new frame of a running video.
 
     Convention: one multiplication with its addition is one operation. Those of convolutions, transposed convolutions
-    and matrix products in the graph of ``anomaly`` are counted, at every place of the output, as if padding were data;
-    normalisation, activations, resizing and pooling are not. A window's operations are divided by its hop, the frames
-    that are new in it.
+    and matrix products in the graph of ``anomaly`` are counted, the blur of maps among them, at every place of the
+    output (of the input for transposed ones), as if padding were data; normalisation, activations and resizing are not.
+    A window's operations are divided by its hop, the frames that are new in it.
 
     Returns:
-        ``None`` where operations stand in a loop of the graph (recurrent layers), whose length it does not tell.
+        ``None`` where operations stand in a loop of the graph, whose length it does not tell.
     """
     window = detector.window
     shape = (1, len(window.frames), *window.size, window.channels)
     graph = tf.function(detector.anomaly, autograph=False).get_concrete_function(tf.TensorSpec(shape)).graph
-    total = 0
-    for operations in (graph.get_operations(), *(inner.graph.get_operations() for inner in _functions(graph))):
-        counted = [_macs(operation) for operation in operations]
-        if any(operation.type in _LOOPS for operation in operations) or None in counted:
-            return None
-        total += sum(count for count in counted if count is not None)
-    return round(total / window.hop)
+    counted = [_macs(operation) for operation in _operations(graph)]
+    return None if None in counted else round(sum(filter(None, counted)) / window.hop)
 
 
-def _functions(graph: tf.Graph) -> list[tf.types.experimental.ConcreteFunction]:
-    """Functions that the graph calls, each as often as it is called."""
-    called = []
+def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
+    """All operations, those of called functions as often as they are called."""
     for operation in graph.get_operations():
-        if operation.type in ("PartitionedCall", "StatefulPartitionedCall"):
-            called.append(graph._get_function(operation.get_attr("f").name))
-    return [function for function in called if function is not None]
+        yield operation
+        if operation.type in _CALLS:
+            yield from _operations(graph._get_function(operation.get_attr("f").name).graph)
 
 
 def _macs(operation: tf.Operation) -> int | None:
-    """Of one operation; 0 for those that are not counted, ``None`` where a shape is not known."""
+    """Of one operation; 0 for those that are not counted, ``None`` for loops and where a shape is not known."""
+    if operation.type in _LOOPS:
+        return None
     if operation.type in _CONVOLUTIONS:
         kernel, places = operation.inputs[1].shape, operation.outputs[0].shape
         # A kernel of (..., in, out) makes ``out`` values of each place; depthwise, (..., in, multiplier) in all.

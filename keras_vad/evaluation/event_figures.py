@@ -80,6 +80,6 @@ def event_figures(
     known = np.isfinite(normal_seconds) and normal_seconds > 0
     return {
         **counts,
-        "false_alarms_per_hour": 3600 * counts["false_alarms"] / normal_seconds if known else None,
+        "false_alarms_per_hour": float(3600 * counts["false_alarms"] / normal_seconds) if known else None,
         "detection_delay_s": float(np.mean(delays)) if delays and np.isfinite(delays).all() else None,
     }

@@ -9,6 +9,7 @@ another table:
 * The key of a method leaves out the other methods; the trivial baselines stay.
 * ``papers`` sets each method's own score beside what papers report (``zoo/published.csv``) and the strongest trivial
   baselines.
+* ``alarms`` shows what each method's own score is worth to who is called by it: intervals, events, false alarms, maps.
 * ``cuboids`` shows the figures of cuboids that lie with the logs of runs (``keras_vad.evaluation.cuboid_table``).
 """
 
@@ -139,6 +140,8 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
         if kind == "papers":
             published = read_published(results.with_name(PUBLISHED_FILE))
             return f"{begin}\n{render_papers(rows, published, name, to_root)}\n{end}"
+        if kind == "alarms":
+            return f"{begin}\n{render_alarms(rows, name, to_root)}\n{end}"
         model = None if kind in (None, "brief") else kind
         if model is not None and all(row["model"] != model for row in rows):
             _check_model(model, document)
@@ -246,6 +249,47 @@ def render_papers(
     return "\n".join(lines) + "\n"
 
 
+def render_alarms(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str = ".") -> str:
+    """A Markdown table of the calibrated own scores on one data set, under ``deployable`` and without smoothing.
+
+    Counts, rates and the interval of the AUROC are means over seeds; other figures mean +- standard deviation.
+
+    Args:
+        rows: Of the table of results; those without events are left out.
+        dataset: Key of the data set.
+        to_root: Path from the document to the repository, for links to logs.
+    """
+    own = {"dataset": dataset, "score": "frame_scores", "smoothing": "1", "protocol": "deployable"}
+    rows = [row for row in rows if row["events"] and all(row[column] == value for column, value in own.items())]
+    groups = _grouped(rows, "model", "recipe")
+    if not groups:
+        return "No results yet.\n"
+    header = ["model", "recipe", "seeds", "AUROC (95 % interval)", "F1", "events found", "false alarms", "delay, s"]
+    header += ["by persistence: found, false", "pixel AUROC", "RBDC", "TBDC", "M MACs a frame", "frames a second"]
+    lines = [f"| {' | '.join(header)} |", "|---|---|---|" + "--:|" * (len(header) - 3)]
+    for (model, recipe), group in sorted(groups.items()):
+
+        def mean(column: str, scale: float = 1.0, digits: int = 1, group: list[Mapping[str, str]] = group) -> str:
+            values = [scale * float(row[column]) for row in group if row[column]]
+            return f"{np.mean(values):.{digits}f}" if values else "–"
+
+        low, middle, high = (mean(f"auroc_micro{end}", 100) for end in ("_low", "", "_high"))
+        false = mean("false_alarms") + (
+            f" ({mean('false_alarms_per_hour', digits=0)} an hour)" if _has_rate(group) else ""
+        )
+        cells = [f"`{model}`", recipe or "–", _seeds(group, to_root), f"{middle} ({low} to {high})"]
+        cells += [_mean_and_deviation(group, "f1"), f"{mean('events_found')} of {group[0]['events']}", false]
+        cells += [mean("detection_delay_s"), f"{mean('persistent_found')}, {mean('persistent_false')}"]
+        cells += [_mean_and_deviation(group, figure) for figure in _WHERE]
+        cells += [mean("macs_per_frame", 1e-6), mean("frames_per_second", digits=0)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _has_rate(rows: Sequence[Mapping[str, str]]) -> bool:
+    return any(row["false_alarms_per_hour"] for row in rows)
+
+
 def _strongest_baselines(rows: Sequence[Mapping[str, str]]) -> set[str]:
     """The best under either protocol, among those that use optical flow and among the others."""
     best: dict[tuple[str, bool], Mapping[str, str]] = {}
@@ -284,7 +328,7 @@ def _check_model(key: str, document: Path) -> None:
 
     if key not in list_models():
         raise VadError(
-            f"{document} asks for the table {key!r}; write brief, papers or the key of a method "
+            f"{document} asks for the table {key!r}; write brief, papers, alarms or the key of a method "
             f"({', '.join(list_models())})."
         )
 

@@ -11,9 +11,10 @@ from keras_vad.data.shapes import make_shapes
 from keras_vad.data.video import Labels, Video
 from keras_vad.errors import VadError
 from keras_vad.evaluation.evaluate import EvaluationReport, evaluate
-from keras_vad.evaluation.results import COLUMNS, read_results, update_results
+from keras_vad.evaluation.results import KEY, read_results, update_results
 from keras_vad.evaluation.trivial import TRIVIAL_BASELINES
 from keras_vad.models.adv3dcae import Adv3DCAE
+from keras_vad.scoring.alarms import alarm_runs
 
 
 class Relabelled(VideoDataset):
@@ -102,9 +103,46 @@ def test_rows_fit_the_table_of_results(report: EvaluationReport, tmp_path: Path)
     update_results(tmp_path / "results.csv", report.rows)
     rows = read_results(tmp_path / "results.csv")
     assert len(rows) == len(report.rows)
+    always = {
+        *KEY,
+        "auroc_micro",
+        "auroc_macro",
+        "ap",
+        "eer",
+        "frames",
+        "data_fingerprint",
+        "parameters",
+        "tf",
+        "keras",
+    }
     for row in rows:
-        for column in set(COLUMNS) - {"recipe", "seed", "log", "git"}:
+        for column in always - {"recipe", "seed"}:
             assert row[column], column
+    own = [row for row in rows if row["model"] == "adv3dcae" and row["score"] == "frame_scores"]
+    for row in own:
+        calibrated = row["protocol"] == "deployable"
+        assert all(row[column] for column in ("auroc_micro_low", "auroc_micro_high", "frames_per_second"))
+        assert bool(row["accuracy"]) == bool(row["events_found"]) == bool(row["persistent_false"]) == calibrated
+        # Neither masks nor a frame rate here.
+        assert not any(row[column] for column in ("pixel_auroc", "rbdc", "tbdc", "false_alarms_per_hour"))
+
+
+def test_masks_and_a_frame_rate_give_figures_of_regions_and_hours(
+    detector: Adv3DCAE, tmp_path: Path, cache: FrameCache
+) -> None:
+    make_shapes(tmp_path / "shapes", train_frames=20, test_frames=240, seed=5, anomalies=2, frames_per_video=120)
+    whole = open_dataset("shapes", tmp_path / "shapes")
+    report = evaluate(detector, whole, cache, smoothing=3, baselines=False, fps=10.0)
+    with_maps = [row for row in report.rows if row["pixel_auroc"] is not None]
+    assert [(row["score"], row["protocol"], row["smoothing"]) for row in with_maps] == [
+        ("frame_scores", "deployable", 1)
+    ]
+    row = with_maps[0]
+    assert 0 <= row["rbdc"] <= row["tbdc"] <= 1 and 0 < row["pixel_auroc"] < 1
+    truth = [labels.frame for _, labels in whole.test_videos()]
+    assert row["events"] == sum(len(alarm_runs(one)) for one in truth)
+    normal_hours = sum(int((~one).sum()) for one in truth) / 10 / 3600
+    assert row["false_alarms_per_hour"] == pytest.approx(row["false_alarms"] / normal_hours)
 
 
 def test_videos_without_labels_are_left_out(detector: Adv3DCAE, shapes: VideoDataset, cache: FrameCache) -> None:

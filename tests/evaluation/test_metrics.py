@@ -59,7 +59,17 @@ def test_one_class_has_no_figure() -> None:
         "accuracy": 0.5,
         "false_positive_rate": 0.5,
         "true_positive_rate": None,
+        "precision": 0.0,
+        "f1": 0.0,
     }
+    nothing_there = rates_at(bools("00"), scores, 5.0)
+    assert nothing_there["precision"] is nothing_there["f1"] is None
+
+
+def test_precision_and_f1_by_hand() -> None:
+    rates = rates_at(bools("00111"), np.array([0.9, 0.1, 0.8, 0.7, 0.2]), 0.5)
+    assert (rates["precision"], rates["true_positive_rate"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert rates["f1"] == pytest.approx(2 / 3)
 
 
 def test_a_score_at_the_threshold_is_no_alarm() -> None:

@@ -12,26 +12,30 @@ ROOT = Path(__file__).parents[2]
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    return {
-        "model": "adv3dcae",
-        "score": "frame_scores",
-        "dataset": "ucsdped2",
-        "recipe": "compact",
-        "seed": 0,
-        "protocol": "paper",
-        "smoothing": 1,
-        "auroc_micro": 0.91,
-        "auroc_macro": 0.9,
-        "ap": 0.95,
-        "eer": 0.2,
-        "frames": 2010,
-        "data_fingerprint": "abc",
-        "parameters": 1234567,
-        "tf": "2.21.0",
-        "keras": "3.15.0",
-        "git": "0123456789",
-        "log": "",
-    } | changes
+    return (
+        dict.fromkeys(COLUMNS)
+        | {
+            "model": "adv3dcae",
+            "score": "frame_scores",
+            "dataset": "ucsdped2",
+            "recipe": "compact",
+            "seed": 0,
+            "protocol": "paper",
+            "smoothing": 1,
+            "auroc_micro": 0.91,
+            "auroc_macro": 0.9,
+            "ap": 0.95,
+            "eer": 0.2,
+            "frames": 2010,
+            "data_fingerprint": "abc",
+            "parameters": 1234567,
+            "tf": "2.21.0",
+            "keras": "3.15.0",
+            "git": "0123456789",
+            "log": "",
+        }
+        | changes
+    )
 
 
 def test_a_row_replaces_the_one_with_its_key(tmp_path: Path) -> None:
@@ -199,6 +203,26 @@ def test_what_papers_report_is_of_known_methods_and_plausible() -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_the_table_of_alarms(tmp_path: Path) -> None:
+    results, document = tmp_path / "zoo" / "results.csv", tmp_path / "README.md"
+    figures = {"auroc_micro": 0.9, "auroc_micro_low": 0.8, "auroc_micro_high": 0.95, "f1": 0.5, "detection_delay_s": 2}
+    figures |= {"events": 12, "events_found": 11, "false_alarms": 3, "false_alarms_per_hour": 60.5, "rbdc": 0.25}
+    figures |= {"persistent_found": 10, "persistent_false": 4, "macs_per_frame": 12_340_000, "frames_per_second": 99.5}
+    rows = [row(protocol="deployable", seed=seed, **figures) for seed in (0, 1)]
+    rows[1] |= {"events_found": 12, "false_alarms": 4, "rbdc": 0.35, "log": "zoo/logs/b"}
+    others = [row(**figures), row(protocol="deployable", score="mean_error", **figures)]
+    others += [row(protocol="deployable", smoothing=9, **figures), row(model="conv_ae", protocol="deployable")]
+    update_results(results, [*rows, *others])
+    document.write_text("<!-- results:begin ucsdped2 alarms -->\n<!-- results:end ucsdped2 -->\n")
+    assert update_tables(document, results)
+    lines = document.read_text().splitlines()
+    assert len(lines) == 2 + 2 + 2 + 1  # conv_ae has no such figures
+    cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
+    assert cells[:3] == ["`adv3dcae`", "compact", "0, [1](zoo/logs/b)"]
+    assert cells[3:9] == ["90.0 (80.0 to 95.0)", "50.0 ± 0.0", "11.5 of 12", "3.5 (60 an hour)", "2.0", "10.0, 4.0"]
+    assert cells[9:] == ["–", "30.0 ± 7.1", "–", "12.3", "100"]
+
+
 def test_links_are_relative_to_the_document(tmp_path: Path, results: Path) -> None:
     document = tmp_path / "docs" / "results.md"
     document.parent.mkdir()
@@ -223,7 +247,7 @@ def test_a_data_set_without_rows_says_so(tmp_path: Path) -> None:
         ),
         (
             "<!-- results:begin ucsdped2 short -->\n<!-- results:end ucsdped2 -->",
-            "asks for the table 'short'; write brief, papers or the key of a method \\(.*adv3dcae",
+            "asks for the table 'short'; write brief, papers, alarms or the key of a method \\(.*adv3dcae",
         ),
         ("<!-- results:begin shapes -->\n", "has 1 results markers, but 0 pairs"),
         ("<!-- results:begin shapes -->\n<!-- results:end ucsdped2 -->", "has 2 results markers, but 0 pairs"),
