@@ -17,6 +17,7 @@ from keras_vad.evaluation.protocols import PROTOCOLS, ScoreSeries, evaluate_seri
 from keras_vad.evaluation.trivial import trivial_scores
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import model_key
+from keras_vad.scoring.series import VideoScores
 from keras_vad.versions import git_revision
 
 FRAME_SCORES = "frame_scores"
@@ -34,6 +35,7 @@ class EvaluationReport:
         video_names: The labelled test videos, in order.
         labels: Of each of these, bool (n_i,).
         series: (model, score) -> its series of each of these videos.
+        scores: The detector's own scores of each of these videos, with maps if they were asked for.
     """
 
     about: dict[str, Any]
@@ -42,6 +44,7 @@ class EvaluationReport:
     video_names: list[str]
     labels: list[np.ndarray]
     series: dict[tuple[str, str], list[ScoreSeries]]
+    scores: list[VideoScores]
 
     def to_json(self) -> str:
         """``about``, the descriptions of the protocols, ``rows`` and ``videos`` as JSON."""
@@ -65,6 +68,7 @@ def evaluate(
     log: str = "",
     chunk_length: int | None = None,
     baselines: bool = True,
+    map_size: tuple[int, int] | None = None,
     track: Callable[[Sequence[Video]], Iterable[Video]] = iter,
 ) -> EvaluationReport:
     """Score every labelled test video once and measure under every protocol.
@@ -84,6 +88,7 @@ def evaluate(
         log: Path of its training log, for the rows.
         chunk_length: Frames scored at once; changes speed and memory, not scores.
         baselines: Whether to score the trivial baselines, too.
+        map_size: Keep the detector's maps, reduced to at most this (height, width), for a report.
         track: Wraps the test videos, to show progress.
 
     Raises:
@@ -111,6 +116,7 @@ def evaluate(
     }
 
     series: dict[tuple[str, str], list[ScoreSeries]] = {}
+    own: list[VideoScores] = []
     for video, video_labels in zip(track(test_videos), labels, strict=True):
         frames = cache.get(video, detector.window.size)
         if len(frames) != len(video_labels):
@@ -118,7 +124,8 @@ def evaluate(
                 f"the test video {video.name} has {len(frames)} frames, but {len(video_labels)} labels; each frame "
                 "needs one: check that the data set is complete."
             )
-        scores = detector.score_video(frames, chunk_length=chunk_length)
+        scores = detector.score_video(frames, chunk_length=chunk_length, map_size=map_size)
+        own.append(scores)
         found = {FRAME_SCORES: ScoreSeries(scores.frame_index, scores.raw, scores.calibrated)}
         found |= {name: ScoreSeries(scores.frame_index, part) for name, part in scores.parts.items()}
         for name, one in found.items():
@@ -144,7 +151,7 @@ def evaluate(
                 for name, one, video_labels in zip(names, each, labels, strict=True):
                     row = evaluate_series([one], [video_labels], protocol, rescaling=rescaling, smoothing=window)
                     videos.append(_video_row(made_by, score, name, video_labels, row))
-    return EvaluationReport(about, rows, videos, names, labels, series)
+    return EvaluationReport(about, rows, videos, names, labels, series, own)
 
 
 def _video_row(model: str, score: str, video: str, labels: np.ndarray, row: dict[str, Any]) -> dict[str, Any]:

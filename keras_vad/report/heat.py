@@ -12,7 +12,7 @@ from keras_vad.scoring.series import VideoScores
 _NORMAL_QUANTILE = 0.99  # of the places of frames without an alarm: what looks normal stays clear
 _HOT_QUANTILE = 0.995  # of the places of frames with an alarm: an object covers few of them
 _FIRST_COLOUR = 0.2  # plasma's dark blue end would look like a shadow
-_STRONGEST = 0.85  # opacity
+_STRONGEST = 0.72  # opacity
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def heat_colours() -> np.ndarray:
 
     Example:
     >>> heat_colours()[0, 3], heat_colours()[255].tolist()
-    (np.uint8(0), [240, 249, 33, 217])
+    (np.uint8(0), [240, 249, 33, 184])
     """
     share = np.linspace(0, 1, 256)
     colours = matplotlib.colormaps["plasma"](_FIRST_COLOUR + (1 - _FIRST_COLOUR) * share)

@@ -77,7 +77,8 @@ def write_report(
     It shows, for each video, the curve of calibrated scores with alarms, events and ground truth; frames with their
     maps laid over them; the raw score and its parts. With labels it has the ROC curve of the calibrated scores. Curves
     of more than 6,000 scores keep the lowest and highest value of equal stretches. Frames are JPEGs of at most 360
-    pixels' width: all of a short video; of longer ones a selection, denser in events, that ends where ``max_bytes`` does.
+    pixels' width: all of a short video; of longer ones a selection, denser in events, as large as ``max_bytes`` lets it
+    be.
 
     Args:
         path: The file.
@@ -132,6 +133,7 @@ def write_report(
     }
     folder = jinja2.PackageLoader("keras_vad", "report")
     environment = jinja2.Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # and in our order
     page = environment.get_template("page.html").render(
         title=title,
         summary=_summary(videos, roc),
@@ -166,9 +168,7 @@ def _describe(one: ReportedVideo) -> dict[str, Any]:
     curves = []
     for name, values in {"score": scores.calibrated, "raw score": scores.raw, **scores.parts}.items():
         low, high = buckets.extremes(np.asarray(values))
-        curves.append(
-            {"name": name, "high": _rounded(high), "low": None if buckets.length == 1 else _rounded(low)}
-        )
+        curves.append({"name": name, "high": _rounded(high), "low": None if buckets.length == 1 else _rounded(low)})
     roc = None if labels is None else roc_of([scores], [labels])
     return {
         "name": one.video.name,
