@@ -17,7 +17,7 @@ from keras_vad.report.heat import HeatScale, heat_colours
 from keras_vad.scoring.events import Event, alarm_events
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, finite_scores
 
-BOX_LEVEL = 0.3  # of the range of the colours: a place this hot is in a box
+BOX_LEVEL = 0.2  # of the range of the colours: a place this hot is in a box
 STRIP_HEIGHT = 72
 _LEAST_WIDTH = 320
 _DEFAULT_FPS = 25.0
@@ -37,8 +37,8 @@ def write_overlay(path: Path, video: Video, scores: VideoScores, *, overwrite: b
 
     A place is clear up to the level that normal places stay below (``HeatScale``). While an event lasts
     (``alarm_events``), boxes surround the regions of the map that are hotter than ``BOX_LEVEL`` of that scale. The
-    strip shows the calibrated score of the whole video, the alarm boundary (dashed), events (bars above) and a cursor at the
-    frame that is shown. Frames without a score have no map and no number.
+    strip shows the calibrated score of the whole video, the alarm boundary (dashed), events (bars above) and a cursor
+    at the frame that is shown. Frames without a score have no map and no number.
 
     The frames are decoded once and none is kept; narrow ones are enlarged by a whole factor to at least 320 pixels.
     The codec is H.264, or MPEG-4 where PyAV was built without it.

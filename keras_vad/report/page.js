@@ -457,7 +457,7 @@
     $("events").replaceChildren(...rows);
     $("events-scroll").hidden = rows.length === 0;
     $("no-events").hidden = rows.length > 0;
-    $("events-facts").textContent = rows.length ? `${rows.length} in ${video.fps ? "time and frame numbers" : "frame numbers"}` : "";
+    $("events-facts").textContent = rows.length ? `${rows.length} in this video` : "";
   };
 
   const listParts = () => {
