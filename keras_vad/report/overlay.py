@@ -18,10 +18,11 @@ from keras_vad.scoring.events import Event, alarm_events
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, finite_scores
 
 BOX_LEVEL = 0.2  # of the range of the colours: a place this hot is in a box
-STRIP_HEIGHT = 72
+STRIP_HEIGHT = 92  # even
 _LEAST_WIDTH = 320
 _DEFAULT_FPS = 25.0
-_EVENT_LANE = 8  # pixels at the top of the strip
+_TEXT = 20  # the strip's rows of text, above
+_EVENTS = 7  # its rows of bars, and these above the curve
 
 # RGB
 _STRIP = (24, 28, 33)
@@ -141,9 +142,8 @@ class _Painter:
 
     def _strip_at(self, strip: np.ndarray, number: int, index: int | None) -> np.ndarray:
         strip = strip.copy()
-        width = strip.shape[1]
-        x = round(min(number / max(self.last, 1), 1.0) * (width - 1))
-        cv2.line(strip, (x, 0), (x, STRIP_HEIGHT - 1), _CURSOR, 1)
+        x = round(min(number / max(self.last, 1), 1.0) * (strip.shape[1] - 1))
+        cv2.line(strip, (x, _TEXT), (x, STRIP_HEIGHT - 1), _CURSOR, 1)
         text = f"frame {number}"
         if self.video.fps:
             seconds = number / self.video.fps
@@ -154,9 +154,7 @@ class _Painter:
             text += f"  score {level:.2f}"
             if level > ALARM_BOUNDARY:
                 text, colour = f"{text}  ALARM", _ALARM
-        for line_width, tone in ((3, _STRIP), (1, colour)):  # an edge, so that it can be read over the curve
-            place = (6, _EVENT_LANE + 14)
-            cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, tone, line_width, cv2.LINE_AA)
+        cv2.putText(strip, text, (6, _TEXT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
         return strip
 
 
@@ -196,7 +194,7 @@ def _enlarged(frame: np.ndarray) -> np.ndarray:
 
 
 def _strip(scores: VideoScores, events: Sequence[Event], width: int) -> np.ndarray:
-    """The strip without its cursor, uint8 (72, width, 3)."""
+    """The strip without its cursor, uint8 (STRIP_HEIGHT, width, 3)."""
     strip = np.full((STRIP_HEIGHT, width, 3), _STRIP, np.uint8)
     last = max(int(scores.frame_index[-1]), 1)
 
@@ -204,7 +202,7 @@ def _strip(scores: VideoScores, events: Sequence[Event], width: int) -> np.ndarr
         return np.round(np.minimum(np.asarray(number) / last, 1.0) * (width - 1)).astype(int)
 
     def y(level: np.ndarray | float) -> np.ndarray:
-        room = STRIP_HEIGHT - _EVENT_LANE - 6
+        room = STRIP_HEIGHT - _TEXT - _EVENTS - 4
         return np.round(STRIP_HEIGHT - 3 - np.asarray(level, np.float64) * room).astype(int)
 
     boundary = int(y(ALARM_BOUNDARY))
@@ -217,5 +215,5 @@ def _strip(scores: VideoScores, events: Sequence[Event], width: int) -> np.ndarr
     cv2.polylines(strip, [points.astype(np.int32)], isClosed=False, color=_CURVE, thickness=1, lineType=cv2.LINE_AA)
     for event in events:
         left, right = int(x(event.start)), int(x(event.end))
-        cv2.rectangle(strip, (left, 1), (max(right, left + 2), _EVENT_LANE - 4), _EVENT, cv2.FILLED)
+        cv2.rectangle(strip, (left, _TEXT), (max(right, left + 2), _TEXT + _EVENTS - 4), _EVENT, cv2.FILLED)
     return strip

@@ -239,7 +239,7 @@ def test_fits_and_can_be_read(report: Path, browser: Browser, width: int, scheme
 class CheapFrames:
     """An hour of noise, which compresses badly."""
 
-    size = (240, 320)
+    size = (120, 160)
 
     def __init__(self) -> None:
         self.noise = np.random.default_rng(0).integers(0, 256, (16, *self.size, 3), dtype=np.uint8)
