@@ -11,6 +11,7 @@ from keras_vad.scoring.series import VideoScores
 
 _NORMAL_QUANTILE = 0.99  # of the places of frames without an alarm: what looks normal stays clear
 _HOT_QUANTILE = 0.995  # of the places of frames with an alarm: an object covers few of them
+_MOST_VALUES = 5_000_000  # that quantiles are taken of; frames in between are left out
 _FIRST_COLOUR = 0.2  # plasma's dark blue end would look like a shadow
 _STRONGEST = 0.72  # opacity
 
@@ -39,8 +40,18 @@ class HeatScale:
         """
         if not scores or any(one.maps is None for one in scores):
             raise VadError("the scores have no maps; score the video with map_size to show them.")
-        quiet = np.concatenate([one.maps[~one.alarm].ravel() for one in scores if one.maps is not None])
-        loud = np.concatenate([one.maps[one.alarm].ravel() for one in scores if one.maps is not None])
+        total = sum(one.maps.size for one in scores if one.maps is not None)
+        every = -(-total // _MOST_VALUES)
+        quiet, loud = (
+            np.concatenate(
+                [
+                    one.maps[np.flatnonzero(one.alarm == alarm)[::every]].ravel()
+                    for one in scores
+                    if one.maps is not None
+                ]
+            )
+            for alarm in (False, True)
+        )
         if not (np.isfinite(quiet).all() and np.isfinite(loud).all()):
             raise VadError("the maps hold NaN or infinite values; the model may have diverged: train it again.")
         low = float(np.quantile(quiet if quiet.size else loud, _NORMAL_QUANTILE if quiet.size else 0.95))
