@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,4 +29,4 @@ def test_intervals_are_where_the_series_is_true(flags: list[bool]) -> None:
         assert start < end
         rebuilt[start:end] = True
     assert rebuilt.tolist() == flags
-    assert all(end < start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end < start for (_, end), (start, _) in itertools.pairwise(spans))

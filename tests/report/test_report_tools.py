@@ -19,7 +19,7 @@ from tools.score import main as score
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder and the data of shapes."""
     folder = tmp_path_factory.mktemp("project")
-    make_shapes(folder / "shapes", train_frames=120, test_frames=160, seed=0, anomaly_probability=0.02)
+    make_shapes(folder / "shapes", train_frames=120, test_frames=400, seed=0, anomaly_probability=0.02)
     detector = LocalPlaybackRate(image_size=(32, 48), channels=(4, 4))
     train = sorted(path for path in (folder / "shapes" / "Train").iterdir() if path.is_dir())
     detector.fit_normality([], train[:1], alarm_quantile=0.7)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.events import Event, find_events
+from keras_vad.scoring.events import Event, alarm_events, find_events
+from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores
 
 
 def test_persistence_by_hand() -> None:
