@@ -67,7 +67,7 @@ def frame_order(scores: VideoScores, events: Sequence[Event]) -> list[int]:
     Example:
     >>> scores = VideoScores(np.arange(9), np.zeros(9, np.float32), np.zeros(9, np.float32))
     >>> frame_order(scores, [Event(start=5, end=8, peak=6, score=0.9)])
-    [6, 5, 0, 7, 4, 2, 1, 3, 8]
+    [6, 5, 0, 7, 8, 4, 2, 1, 3]
     """
     numbers = scores.frame_index
     peaks = [int(np.searchsorted(numbers, event.peak)) for event in events]

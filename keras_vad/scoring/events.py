@@ -123,7 +123,7 @@ def alarm_events(scores: VideoScores, fps: float | None = None) -> list[Event]:
     >>> level[60:160] = 0.8 + 0.02 * np.sin(np.arange(100))
     >>> scores = VideoScores(frame_index=np.arange(4, 204), raw=level, calibrated=level)
     >>> [(event.start, event.end) for event in alarm_events(scores)]
-    [(41, 185)]
+    [(41, 186)]
     """
     frames = scores.frame_index
     return [
