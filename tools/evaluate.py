@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise VadError(f"{file} exists; choose another file or give --overwrite.")
     if args.results is not None:
         read_results(args.results)  # a table with other columns must not stop the tool after an hour of scoring
-    dataset = open_dataset(args.dataset, args.data_dir)
+    detector, dataset = keras_vad.load(args.model), open_dataset(args.dataset, args.data_dir)
     report = evaluate(
-        keras_vad.load(args.model),
+        detector,
         dataset,
         FrameCache(),
         smoothing,
