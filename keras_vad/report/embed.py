@@ -29,14 +29,12 @@ class EmbeddedVideo:
         jpeg: Each as base64 text of a JPEG file.
         heat: The map of each as base64 text of h·w bytes, indices of ``heat_colours``; ``None`` without maps.
         map_size: (h, w) of the maps.
-        size: (height, width) of the JPEGs in pixels.
     """
 
     index: list[int] = field(default_factory=list)
     jpeg: list[str] = field(default_factory=list)
     heat: list[str] | None = None
     map_size: tuple[int, int] | None = None
-    size: tuple[int, int] = (0, 0)
 
     def keep(self, indices: set[int]) -> None:
         """Drop all frames but those of these indices."""
@@ -117,10 +115,8 @@ def embed(
     last = max(wanted)
     for number, frame in enumerate(frames):
         if number in wanted:
-            small_frame = _narrow(frame)
-            video.size = (small_frame.shape[0], small_frame.shape[1])
             video.index.append(wanted[number])
-            video.jpeg.append(_jpeg(small_frame))
+            video.jpeg.append(_jpeg(_narrow(frame)))
         if number == last:
             return video
     raise VadError(f"the scores are not those of {name}, which ends before frame {last}; score it again.")

@@ -336,11 +336,10 @@
     moveCursors();
   };
 
-  const first = () => Math.min(0, video.at[0]);
   const look = (start, span) => {
     const whole = Math.max(video.length - 1, 1);
     const wide = clamp(span, Math.min(50, whole), whole);
-    const from = clamp(start, first(), whole - wide);
+    const from = clamp(start, 0, whole - wide);
     view = [from, from + wide];
     $("zoom-out").disabled = $("zoom-all").disabled = wide >= whole;
     $("zoom-in").disabled = wide <= Math.min(50, whole);

@@ -113,7 +113,6 @@ def write_report(
                 name: _rounded(values[pictures.index])
                 for name, values in {"raw score": one.scores.raw, **one.scores.parts}.items()
             },
-            "size": pictures.size,
             "mapSize": pictures.map_size,
         }
     data = {
