@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 to 3.13 and nothing else; `make help` lists all targets.
+# `make demo` and `make test` need Python 3.11 to 3.13, the tests of reports Chromium too; `make help` lists all targets.
 PYTHON ?= python3
 VENV ?= .venv
 

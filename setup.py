@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["keras_vad", "keras_vad.*", "serving"]),
-    package_data={"keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "py.typed"]},
+    package_data={"keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "py.typed"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
@@ -25,9 +25,18 @@ setup(
         "pyyaml>=6",
         "rich>=13",
         "matplotlib>=3.9",
+        "jinja2>=3.1",
         "tensorboard>=2.20",
     ],
     extras_require={
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.15", "mypy>=1.15", "types-PyYAML"]
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6",
+            "playwright>=1.50",
+            "ruff>=0.15",
+            "mypy>=1.15",
+            "types-PyYAML",
+        ]
     },
 )

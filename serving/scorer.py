@@ -76,7 +76,11 @@ class ServedDetector:
         return self._window
 
     def score_video(
-        self, frames: Iterable[np.ndarray], maps: bool = False, chunk_length: int | None = None
+        self,
+        frames: Iterable[np.ndarray],
+        maps: bool = False,
+        chunk_length: int | None = None,
+        map_size: tuple[int, int] | None = None,
     ) -> VideoScores:
         """Score a video, chunk by chunk; frames are resized to the model's size before they are sent.
 
@@ -84,6 +88,7 @@ class ServedDetector:
             frames: uint8 (H, W, 3) RGB each, in order; read once, never held whole.
             maps: Whether to ask for the error maps too.
             chunk_length: Frames sent in one request, see ``keras_vad.scoring.chunks``; the scores do not depend on it.
+            map_size: Ask for the maps and keep them reduced to at most this (height, width) by area mean.
 
         Returns:
             The scores; without ``parts``, which the server does not send.
@@ -91,12 +96,13 @@ class ServedDetector:
         Raises:
             VadError: If the server or the model does not answer, or the video is shorter than the model's window.
         """
-        signature = "score_maps" if maps else "serving_default"
+        signature = "score_maps" if maps or map_size is not None else "serving_default"
         return score_in_chunks(
             resize_each(frames, self.window.size),
             self.window,
             lambda chunk: self._predict(signature, frames=chunk),
             chunk_length,
+            map_size,
         )
 
     def _predict(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -141,6 +147,7 @@ def score_over_grpc(
     *,
     version: int | None = None,
     maps: bool = False,
+    map_size: tuple[int, int] | None = None,
     chunk_length: int | None = None,
     timeout: float = 120.0,
 ) -> VideoScores:
@@ -150,4 +157,4 @@ def score_over_grpc(
     >>> score_over_grpc("localhost:8500", "adv3dcae_ucsdped2", open_video("clip.mp4").frames)    # doctest: +SKIP
     """
     with ServedDetector(target, model, version, timeout) as detector:
-        return detector.score_video(frames, maps, chunk_length)
+        return detector.score_video(frames, maps, chunk_length, map_size)

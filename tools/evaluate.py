@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_vad.cli import load_tensorflow, run
 
 if TYPE_CHECKING:
+    from keras_vad.data.base import VideoDataset
     from keras_vad.evaluation.evaluate import EvaluationReport
 
 
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", help="recipe it was trained with, for the table (default: the run folder's)")
     parser.add_argument("--seed", type=int, help="seed it was trained with, for the table (default: the run folder's)")
     parser.add_argument("--log", default="", help="path of its training log in the repository, for the table")
-    parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
+    parser.add_argument("--report", metavar="HTML", type=Path, help="write a page with curves, events and frames")
+    parser.add_argument("--overwrite", action="store_true", help="replace the JSON file and the page if they exist")
     args = parser.parse_args(argv)
 
     load_tensorflow()
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.evaluation.evaluate import evaluate
     from keras_vad.evaluation.results import read_results, update_results
     from keras_vad.files import write_text
+    from keras_vad.report import MAP_SIZE
 
     config = Path(args.model) / "config.yaml"
     run = yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {}
@@ -55,19 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise VadError(f"--smoothing is {smoothing}, but must be at least 1 frame (no smoothing).")
     if args.fps is not None and args.fps <= 0:
         raise VadError(f"--fps is {args.fps:g}, but must be above 0.")
-    if args.json is not None and args.json.exists() and not args.overwrite:
-        raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
+    for file in (args.json, args.report):
+        if file is not None and file.exists() and not args.overwrite:
+            raise VadError(f"{file} exists; choose another file or give --overwrite.")
     if args.results is not None:
         read_results(args.results)  # a table with other columns must not stop the tool after an hour of scoring
+    detector, dataset = keras_vad.load(args.model), open_dataset(args.dataset, args.data_dir)
     report = evaluate(
-        keras_vad.load(args.model),
-        open_dataset(args.dataset, args.data_dir),
+        detector,
+        dataset,
         FrameCache(),
         smoothing,
         recipe=run.get("recipe", "") if args.recipe is None else args.recipe,
         seed=run.get("seed") if args.seed is None else args.seed,
         log=args.log,
         fps=args.fps,
+        map_size=None if args.report is None else MAP_SIZE,
         track=partial(track, description="scoring"),
     )
     _print(report)
@@ -77,7 +83,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.results is not None:
         update_results(args.results, report.rows)
         print(f"table of results: {args.results}")
+    if args.report is not None:
+        _write_page(args.report, report, dataset, config, args.overwrite)
+        print(f"page: {args.report}")
     return 0
+
+
+def _write_page(path: Path, report: "EvaluationReport", dataset: "VideoDataset", config: Path, overwrite: bool) -> None:
+    from keras_vad.report import ReportedVideo, write_report
+
+    labelled = [video for video, labels in dataset.test_videos() if labels is not None]
+    videos = [ReportedVideo(*one) for one in zip(labelled, report.scores, report.labels, strict=True)]
+    title = f"{report.about['model']} on {report.about['dataset']}"
+    text = config.read_text("utf-8") if config.is_file() else None
+    write_report(path, videos, title=title, about=report.about, config=text, overwrite=overwrite)
 
 
 def _print(report: "EvaluationReport") -> None:

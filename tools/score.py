@@ -1,9 +1,12 @@
 """Score a video, frame by frame: with a served model (--server), or with the model loaded into this process.
 
 Example: python tools/score.py clip.mp4 --server localhost:8500 --model adv3dcae_ucsdped2 --csv scores.csv
+
+A report (--report) is a page to look at in a browser; an overlay (--overlay) is the video with what was found drawn in.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,39 +26,87 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("video", type=Path, metavar="VIDEO_OR_FRAMES_DIR", help="video file, or folder of frames")
     parser.add_argument("--model", required=True, metavar="NAME", help="name in the zoo; or a path, without --server")
-    parser.add_argument("--csv", required=True, type=Path, metavar="FILE", help="where to write the scores")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="where to write the scores")
+    parser.add_argument("--report", type=Path, metavar="HTML", help="where to write a page with curve, events, frames")
+    parser.add_argument("--overlay", type=Path, metavar="MP4", help="where to write the video with maps and scores")
     parser.add_argument("--server", metavar="HOST:PORT", help="gRPC server to ask (default: score in this process)")
     parser.add_argument("--zoo", default="zoo", type=Path, help="zoo folder, without --server (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one request (default: %(default)g)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the CSV file if there is one")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     args = parser.parse_args(argv)
-    if args.csv.exists() and not args.overwrite:
-        raise VadError(f"{args.csv} exists; pass --overwrite to replace it, or name another file.")
+    outputs = [path for path in (args.csv, args.report, args.overlay) if path is not None]
+    if not outputs:
+        raise VadError("there is nothing to write; pass --csv, --report or --overlay with the name of a file.")
+    for path in outputs:
+        if path.exists() and not args.overwrite:
+            raise VadError(f"{path} exists; pass --overwrite to replace it, or name another file.")
+    if args.overlay is not None and args.overlay.suffix.lower() != ".mp4":
+        raise VadError(f"--overlay is {args.overlay}, but must be the name of an .mp4 file.")
 
     load_tensorflow()
     from keras_vad.data.video import open_video
 
     video = open_video(args.video)
-    scores = (
-        _score_served(video, args.server, args.model, args.timeout)
+    map_size = _map_size() if args.report is not None or args.overlay is not None else None
+    scores, about = (
+        _score_served(video, args.server, args.model, args.timeout, map_size)
         if args.server
-        else _score_in_process(video, args.model, args.zoo)
+        else _score_in_process(video, args.model, args.zoo, map_size)
     )
-    write_csv(args.csv, scores, video.fps)
-    print(f"{args.csv}: {len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm.")
+    alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm."
+    if args.csv is not None:
+        write_csv(args.csv, scores, video.fps)
+        print(f"{args.csv}: {alarms}")
+    if args.report is not None:
+        from keras_vad.report import ReportedVideo, write_report
+
+        title = f"{video.name}, scored by {Path(args.model).name}"
+        about |= {"video": str(args.video), "frames a second": video.fps}
+        config = Path(args.model) / "config.yaml"
+        text = config.read_text("utf-8") if config.is_file() and not args.server else None
+        shown = [ReportedVideo(video, scores)]
+        write_report(args.report, shown, title=title, about=about, config=text, overwrite=args.overwrite)
+        print(f"{args.report}: {alarms}")
+    if args.overlay is not None:
+        from keras_vad.report import write_overlay
+
+        count = write_overlay(args.overlay, video, scores, overwrite=args.overwrite)
+        print(f"{args.overlay}: {count} frames.")
     return 0
 
 
-def _score_served(video: "Video", server: str, model: str, timeout: float) -> "VideoScores":
+def _map_size() -> tuple[int, int]:
+    from keras_vad.report import MAP_SIZE
+
+    return MAP_SIZE
+
+
+def _score_served(
+    video: "Video", server: str, model: str, timeout: float, map_size: tuple[int, int] | None
+) -> "tuple[VideoScores, dict[str, object]]":
     from serving.scorer import score_over_grpc
 
-    return score_over_grpc(server, model, video.frames, timeout=timeout)
+    scores = score_over_grpc(server, model, video.frames, timeout=timeout, map_size=map_size)
+    return scores, {"model": model, "server": server}
 
 
-def _score_in_process(video: "Video", model: str, zoo: Path) -> "VideoScores":
+def _score_in_process(
+    video: "Video", model: str, zoo: Path, map_size: tuple[int, int] | None
+) -> "tuple[VideoScores, dict[str, object]]":
     import keras_vad
+    from keras_vad.models.registry import model_key
+    from keras_vad.versions import git_revision
 
-    return keras_vad.load(model, zoo).score_video(video)
+    detector = keras_vad.load(model, zoo)
+    height, width = detector.window.size
+    about: dict[str, object] = {
+        "model": model,
+        "method": model_key(detector),
+        "weights": f"{sum(math.prod(weight.shape) for weight in detector.trainable_weights):,}",
+        "input": f"{width}x{height} pixels, {len(detector.window.frames)} frames",
+        "code": git_revision(),
+    }
+    return detector.score_video(video, map_size=map_size), about
 
 
 def write_csv(path: Path, scores: "VideoScores", fps: float | None) -> None:

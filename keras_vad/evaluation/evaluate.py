@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -27,6 +27,8 @@ from keras_vad.evaluation.regions import (
 from keras_vad.evaluation.trivial import trivial_scores
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import model_key
+from keras_vad.scoring.maps import reduce_maps
+from keras_vad.scoring.series import VideoScores
 from keras_vad.versions import git_revision
 
 FRAME_SCORES = "frame_scores"
@@ -46,6 +48,7 @@ class EvaluationReport:
         video_names: The labelled test videos, in order.
         labels: Of each of these, bool (n_i,).
         series: (model, score) -> its series of each of these videos.
+        scores: The detector's own scores of each of these videos, with maps if they were asked for.
     """
 
     about: dict[str, Any]
@@ -54,6 +57,7 @@ class EvaluationReport:
     video_names: list[str]
     labels: list[np.ndarray]
     series: dict[tuple[str, str], list[ScoreSeries]]
+    scores: list[VideoScores]
 
     def to_json(self) -> str:
         """``about``, the descriptions of the protocols, ``rows`` and ``videos`` as JSON."""
@@ -78,6 +82,7 @@ def evaluate(
     chunk_length: int | None = None,
     baselines: bool = True,
     fps: float | None = None,
+    map_size: tuple[int, int] | None = None,
     track: Callable[[Sequence[Video]], Iterable[Video]] = iter,
 ) -> EvaluationReport:
     """Score every labelled test video once and measure under every protocol.
@@ -98,6 +103,7 @@ def evaluate(
         chunk_length: Frames scored at once; changes speed and memory, not scores.
         baselines: Whether to score the trivial baselines, too.
         fps: Frames a second of videos that do not tell theirs, for figures in hours and seconds.
+        map_size: Keep the detector's maps, reduced to at most this (height, width), for a report.
         track: Wraps the test videos, to show progress.
 
     Raises:
@@ -126,6 +132,7 @@ def evaluate(
     }
 
     series: dict[tuple[str, str], list[ScoreSeries]] = {}
+    own: list[VideoScores] = []
     regions = _Regions()
     seconds = 0.0
     for video, (_, video_truth) in zip(track(test_videos), labelled, strict=True):
@@ -136,11 +143,14 @@ def evaluate(
                 f"the test video {video.name} has {len(frames)} frames, but {len(video_labels)} labels; each frame "
                 "needs one: check that the data set is complete."
             )
+        size = map_size if video_truth.mask is None else evaluation_size(*video_truth.mask(0).shape)
         started = time.perf_counter()
-        scores = detector.score_video(frames, chunk_length=chunk_length, maps=video_truth.mask is not None)
+        scores = detector.score_video(frames, chunk_length=chunk_length, map_size=size)
         seconds += time.perf_counter() - started
-        if scores.maps is not None:
-            regions.add(video, video_truth, scores.frame_index, scores.maps)
+        if video_truth.mask is not None:
+            regions.add(video_truth, scores)
+        kept = None if map_size is None or scores.maps is None else reduce_maps(scores.maps, map_size)
+        own.append(replace(scores, maps=kept))
         found = {FRAME_SCORES: ScoreSeries(scores.frame_index, scores.raw, scores.calibrated)}
         found |= {name: ScoreSeries(scores.frame_index, part) for name, part in scores.parts.items()}
         for name, one in found.items():
@@ -167,12 +177,12 @@ def evaluate(
             for window in sorted({1, smoothing}):
                 options: dict[str, Any] = {"rescaling": rescaling, "smoothing": window}
                 row = evaluate_series(each, labels, protocol, fps=rates, **options)
-                own = (made_by, score, protocol, window) == (model, FRAME_SCORES, "deployable", 1)
-                rows.append(identity | row | (where if own else dict.fromkeys(REGION_FIGURES)))
+                of_maps = (made_by, score, protocol, window) == (model, FRAME_SCORES, "deployable", 1)
+                rows.append(identity | row | (where if of_maps else dict.fromkeys(REGION_FIGURES)))
                 for name, one, video_labels, rate in zip(names, each, labels, rates, strict=True):
                     row = evaluate_series([one], [video_labels], protocol, fps=[rate], **options)
                     videos.append(_video_row(made_by, score, name, video_labels, row))
-    return EvaluationReport(about, rows, videos, names, labels, series)
+    return EvaluationReport(about, rows, videos, names, labels, series, own)
 
 
 class _Regions:
@@ -182,12 +192,12 @@ class _Regions:
         self._masks: list[np.ndarray] = []
         self._maps: list[np.ndarray] = []
 
-    def add(self, video: Video, labels: Labels, frame_index: np.ndarray, maps: np.ndarray) -> None:
-        assert labels.mask is not None
-        masks = [labels.mask(int(number)) for number in frame_index]
+    def add(self, labels: Labels, scores: VideoScores) -> None:
+        assert labels.mask is not None and scores.maps is not None
+        masks = [labels.mask(int(number)) for number in scores.frame_index]
         size = evaluation_size(*masks[0].shape)
         self._masks.append(resized_masks(masks, size))
-        self._maps.append(resized_maps(maps, size))
+        self._maps.append(resized_maps(scores.maps, size))
 
     def figures(self) -> dict[str, float | None]:
         """``REGION_FIGURES``, of the videos with masks; ``None`` if there are none."""

@@ -10,12 +10,8 @@ from typing import Any
 import numpy as np
 
 from keras_vad.scoring.alarms import alarm_runs
-from keras_vad.scoring.events import find_events
+from keras_vad.scoring.events import ALARM_PROMINENCE, find_events
 from keras_vad.scoring.series import ALARM_BOUNDARY
-
-#: Smallest persistence of a maximum of calibrated scores, half of what lies between the alarm boundary, 0.5, and the
-#: highest score of held-out normal frames, 0.6.
-MIN_PROMINENCE = 0.05
 
 _COUNTS = ("events", "events_found", "false_alarms", "persistent_found", "persistent_false")
 #: What ``event_figures`` gives.
@@ -71,7 +67,7 @@ def event_figures(
         # Scores of the frames before the first scored one are not known; they are as low as the lowest.
         series = np.full(len(truth), scores.min(), float)
         series[index] = scores
-        persistent = find_events(series, MIN_PROMINENCE, ALARM_BOUNDARY)
+        persistent = find_events(series, ALARM_PROMINENCE, ALARM_BOUNDARY)
         counts["persistent_found"] += sum(
             any(event.start < end and start < event.end for event in persistent) for start, end in events
         )

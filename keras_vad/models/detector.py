@@ -435,13 +435,21 @@ class VideoAnomalyDetector(keras.Model):
             result["maps"] = mean_over_windows(per_window["maps"])
         return result
 
-    def score_video(self, video: VideoLike, *, maps: bool = False, chunk_length: int | None = None) -> VideoScores:
-        """Score a whole video, in chunks; memory does not grow with its length (unless ``maps``).
+    def score_video(
+        self,
+        video: VideoLike,
+        *,
+        maps: bool = False,
+        map_size: tuple[int, int] | None = None,
+        chunk_length: int | None = None,
+    ) -> VideoScores:
+        """Score a whole video, in chunks; memory does not grow with its length (unless maps are kept).
 
         Args:
             video: A video file, a folder of frames, a ``Video``, or its frames, uint8 (H0, W0, 3)
                 each, also as one array.
             maps: Whether to keep the anomaly maps.
+            map_size: Keep the maps, reduced to at most this (height, width) by area mean chunk by chunk.
             chunk_length: Frames scored at once; changes speed and memory, not scores.
 
         Raises:
@@ -449,10 +457,11 @@ class VideoAnomalyDetector(keras.Model):
         """
 
         def score_chunk(chunk: np.ndarray) -> dict[str, np.ndarray]:
-            return {name: value.numpy() for name, value in self._scorer(tf.constant(chunk), maps).items()}
+            return {name: value.numpy() for name, value in self._scorer(tf.constant(chunk), keep_maps).items()}
 
+        keep_maps = maps or map_size is not None
         frames = resize_each(frames_of(video), self.window.size)
-        return score_in_chunks(frames, self.window, score_chunk, chunk_length)
+        return score_in_chunks(frames, self.window, score_chunk, chunk_length, map_size)
 
 
 def frames_of(video: VideoLike) -> Iterable[np.ndarray]:

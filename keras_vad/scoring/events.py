@@ -5,13 +5,15 @@ that the series must fall from it, on both sides, before a higher value is reach
 around it are an event; the frames of maxima close to each other are one event.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import find_peaks
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.series import finite_scores
+from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, finite_scores
+
+ALARM_PROMINENCE = 0.01  # of calibrated scores, see alarm_events
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,42 @@ def find_events(
         times = (None, None) if fps is None else (start / fps, end / fps)
         events.append(Event(start, end, peak, float(scores[peak]), *times))
     return events
+
+
+def alarm_events(scores: VideoScores, fps: float | None = None) -> list[Event]:
+    """The events of calibrated scores: around their maxima above the alarm boundary.
+
+    The prominence is small, 0.01. Calibrated scores are crowded near 1, so that a long alarm is a plateau of little
+    waves. If only a large prominence counted, one wave would stand for it and the event would be the fixed window
+    around that; with a small one all waves count, and as they are close to each other they are one event that is as
+    long as the alarm. Noise cannot make many events of one: maxima within 50 frames are joined whatever their height.
+
+    Args:
+        scores: Scores of one video.
+        fps: Frames a second, to give times.
+
+    Returns:
+        Events in frame numbers of the video, also where its first frames have no score.
+
+    Raises:
+        VadError: If there are no scores, or one is not finite.
+
+    Example:
+    >>> level = np.full(200, 0.2, np.float32)
+    >>> level[60:160] = 0.8 + 0.02 * np.sin(np.arange(100))
+    >>> scores = VideoScores(frame_index=np.arange(4, 204), raw=level, calibrated=level)
+    >>> [(event.start, event.end) for event in alarm_events(scores)]
+    [(41, 186)]
+    """
+    frames = scores.frame_index
+    return [
+        replace(
+            event,
+            start=int(frames[event.start]),
+            end=int(frames[event.end - 1]) + 1,
+            peak=int(frames[event.peak]),
+            start_s=None if fps is None else int(frames[event.start]) / fps,
+            end_s=None if fps is None else (int(frames[event.end - 1]) + 1) / fps,
+        )
+        for event in find_events(scores.calibrated, ALARM_PROMINENCE, ALARM_BOUNDARY, fps)
+    ]

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_vad.errors import VadError
 from keras_vad.scoring.chunks import Chunk, iter_chunks
+from keras_vad.scoring.maps import reduce_maps
 from keras_vad.window import Window
 
 ALARM_BOUNDARY = 0.5  # of calibrated scores
@@ -22,7 +23,7 @@ class VideoScores:
         raw: float32 (m,), the method's own score; higher is more anomalous. Unit and range are the method's.
         calibrated: float32 (m,) in (0, 1); above 0.5 is an alarm.
         parts: Name -> float32 (m,), scores that the method's score is made of, raw.
-        maps: float32 (m, h, w), raw error maps, or ``None`` if they were not asked for.
+        maps: float32 (m, h, w), raw error maps, perhaps reduced, or ``None`` if they were not asked for.
     """
 
     frame_index: np.ndarray
@@ -45,6 +46,7 @@ def score_in_chunks(
     window: Window,
     score_chunk: Callable[[np.ndarray], Mapping[str, np.ndarray]],
     chunk_length: int | None = None,
+    map_size: tuple[int, int] | None = None,
 ) -> VideoScores:
     """Score a video with any function that scores a chunk; the one way for a model in process and for a served one.
 
@@ -54,14 +56,19 @@ def score_in_chunks(
         score_chunk: Takes uint8 (1, N, H, W, 3) and gives what ``VideoAnomalyDetector.score_chunk`` gives, as arrays
             with the batch dimension.
         chunk_length: Frames in a chunk; the scores do not depend on it (see ``keras_vad.scoring.chunks``).
+        map_size: Reduce the maps of each chunk to at most (height, width), see ``keras_vad.scoring.maps``.
 
     Raises:
         VadError: If the video is shorter than one window.
     """
-    return assemble(
-        (chunk, {key: np.asarray(value)[0] for key, value in score_chunk(chunk.frames[np.newaxis]).items()})
-        for chunk in iter_chunks(frames, window, chunk_length)
-    )
+
+    def answer(chunk: Chunk) -> dict[str, np.ndarray]:
+        arrays = {key: np.asarray(value)[0] for key, value in score_chunk(chunk.frames[np.newaxis]).items()}
+        if map_size is not None and "maps" in arrays:
+            arrays["maps"] = reduce_maps(arrays["maps"], map_size)
+        return arrays
+
+    return assemble((chunk, answer(chunk)) for chunk in iter_chunks(frames, window, chunk_length))
 
 
 def assemble(answers: Iterable[tuple[Chunk, Mapping[str, np.ndarray]]]) -> VideoScores:

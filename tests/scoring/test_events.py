@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.events import Event, find_events
+from keras_vad.scoring.events import Event, alarm_events, find_events
+from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores
 
 
 def test_persistence_by_hand() -> None:
@@ -72,3 +73,23 @@ def test_events_are_ordered_and_hold_their_peaks(scores: np.ndarray, group_withi
 def test_bad_input(arguments: dict, message: str) -> None:
     with pytest.raises(VadError, match=message):
         find_events(**{"scores": np.ones(3), "min_prominence": 1, "threshold": 0} | arguments)
+
+
+def test_a_long_alarm_is_one_event_as_long_as_the_alarm() -> None:
+    level = np.full(1000, 0.2, np.float32)
+    level[300:700] = 0.8 + 0.02 * np.sin(np.arange(400) / 3)  # a plateau of little waves
+    scores = VideoScores(np.arange(8, 1008), level, level)
+    (event,) = alarm_events(scores, fps=10.0)
+    assert event.start <= 308
+    assert event.end >= 708
+    assert event.end - event.start <= 400 + 2 * 25
+    assert level[event.peak - 8] == level.max() == pytest.approx(event.score)
+    assert (event.start_s, event.end_s) == (event.start / 10, event.end / 10)
+    # With the prominence that fits raw scores, one wave stands for all of it.
+    (short,) = find_events(level, min_prominence=0.1, threshold=0.5)
+    assert short.end - short.start == 51
+
+
+def test_scores_at_the_boundary_are_no_event() -> None:
+    level = np.full(100, ALARM_BOUNDARY - 0.001, np.float32)
+    assert alarm_events(VideoScores(np.arange(100), level, level)) == []

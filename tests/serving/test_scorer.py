@@ -51,6 +51,9 @@ class TestScoreOverGrpc:
         np.testing.assert_allclose(scores.raw, reference_scores(small, gain=2), atol=1e-6)
         assert scores.maps.shape == (len(frames), *WINDOW.size)
         np.testing.assert_allclose(scores.maps, small.mean(axis=-1) / 255, atol=1e-6)
+        reduced = score_over_grpc(target, "tiny", iter(frames), map_size=(4, 3))
+        assert reduced.maps.shape == (len(frames), 4, 3)
+        np.testing.assert_allclose(reduced.maps, scores.maps.reshape(-1, 4, 2, 3, 2).mean(axis=(2, 4)), atol=1e-6)
 
     def test_model_and_version_by_name(self, target):
         frames = video()
@@ -126,6 +129,13 @@ class TestScoreTool:
         assert {row["alarm"] for row in rows} == {"0"}
         assert {row["time_s"] for row in rows} == {""}
         assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+    def test_writes_a_page_and_an_overlay_with_served_maps(self, score_tool, target, frames_folder, tmp_path):
+        page, overlay = tmp_path / "page.html", tmp_path / "overlay.mp4"
+        argv = [str(frames_folder), "--server", target, "--model", "tiny", "--report", str(page)]
+        assert score_tool.main([*argv, "--overlay", str(overlay)]) == 0
+        assert 'id="maps-0"' in page.read_text("utf-8")
+        assert overlay.stat().st_size > 1000
 
     def test_times_and_alarms(self, score_tool, tmp_path):
         from keras_vad.scoring.series import VideoScores
