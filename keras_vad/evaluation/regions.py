@@ -24,7 +24,7 @@ EVALUATION_HEIGHT = 120
 _THRESHOLDS = 48  # of RBDC and TBDC
 _OVERLAP = 0.1  # beta of the paper
 _TRACK_SHARE = 0.1  # alpha of the paper
-_KEPT_BITS = 12  # of a float32 that the histogram drops: scores that agree to 1 part in 2,000 tie
+_DROPPED_BITS = 12  # of a float32 that the histogram drops: scores that agree to 1 part in 2,000 tie
 
 
 def evaluation_size(height: int, width: int) -> tuple[int, int]:
@@ -52,7 +52,7 @@ class PixelAuroc:
     """AUROC of places of many videos without keeping them: counts of scores rounded to 20 bits of a float32."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros((2, 1 << (32 - _KEPT_BITS)), np.int64)
+        self._counts = np.zeros((2, 1 << (32 - _DROPPED_BITS)), np.int64)
 
     def add(self, masks: np.ndarray, maps: np.ndarray) -> None:
         """Count the places of some frames.
@@ -70,7 +70,7 @@ class PixelAuroc:
             raise VadError("a map holds NaN or infinite values; the model may have diverged: train it again.")
         # Positive floats are ordered as their bits are, negative ones the other way round.
         bits = np.ascontiguousarray(maps + np.float32(0), np.float32).view(np.uint32)  # -0.0 + 0 is 0.0
-        ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)) >> _KEPT_BITS
+        ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)) >> _DROPPED_BITS
         for kind in (0, 1):
             found = np.bincount(ordered[masks == bool(kind)].ravel(), minlength=self._counts.shape[1])
             self._counts[kind] += found

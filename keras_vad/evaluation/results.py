@@ -252,22 +252,25 @@ def render_papers(
 def render_alarms(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str = ".") -> str:
     """A Markdown table of the calibrated own scores on one data set, under ``deployable`` and without smoothing.
 
+    The strongest trivial baselines stand beneath, with the interval of their AUROC: they have no alarms and no maps.
     Counts, rates and the interval of the AUROC are means over seeds; other figures mean +- standard deviation.
 
     Args:
-        rows: Of the table of results; those without events are left out.
+        rows: Of the table of results; methods without events and baselines without an interval are left out.
         dataset: Key of the data set.
         to_root: Path from the document to the repository, for links to logs.
     """
     own = {"dataset": dataset, "score": "frame_scores", "smoothing": "1", "protocol": "deployable"}
-    rows = [row for row in rows if row["events"] and all(row[column] == value for column, value in own.items())]
+    strongest = _strongest_baselines([row for row in rows if row["dataset"] == dataset and row["smoothing"] == "1"])
+    rows = [row for row in rows if all(row[column] == value for column, value in own.items())]
+    rows = [row for row in rows if row["events"] or (row["model"] in strongest and row["auroc_micro_low"])]
     groups = _grouped(rows, "model", "recipe")
     if not groups:
         return "No results yet.\n"
     header = ["model", "recipe", "seeds", "AUROC (95 % interval)", "F1", "events found", "false alarms", "delay, s"]
     header += ["by persistence: found, false", "pixel AUROC", "RBDC", "TBDC", "M MACs a frame", "frames a second"]
     lines = [f"| {' | '.join(header)} |", "|---|---|---|" + "--:|" * (len(header) - 3)]
-    for (model, recipe), group in sorted(groups.items()):
+    for (model, recipe), group in sorted(groups.items(), key=lambda one: (_is_trivial(one[1][0]), one[0])):
 
         def mean(column: str, scale: float = 1.0, digits: int = 1, group: list[Mapping[str, str]] = group) -> str:
             values = [scale * float(row[column]) for row in group if row[column]]
@@ -278,8 +281,11 @@ def render_alarms(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str 
             f" ({mean('false_alarms_per_hour', digits=0)} an hour)" if _has_rate(group) else ""
         )
         cells = [f"`{model}`", recipe or "–", _seeds(group, to_root), f"{middle} ({low} to {high})"]
-        cells += [_mean_and_deviation(group, "f1"), f"{mean('events_found')} of {group[0]['events']}", false]
-        cells += [mean("detection_delay_s"), f"{mean('persistent_found')}, {mean('persistent_false')}"]
+        if group[0]["events"]:
+            cells += [_mean_and_deviation(group, "f1"), f"{mean('events_found')} of {group[0]['events']}", false]
+            cells += [mean("detection_delay_s"), f"{mean('persistent_found')}, {mean('persistent_false')}"]
+        else:
+            cells += ["–"] * 5
         cells += [_mean_and_deviation(group, figure) for figure in _WHERE]
         cells += [mean("macs_per_frame", 1e-6), mean("frames_per_second", digits=0)]
         lines.append(f"| {' | '.join(cells)} |")

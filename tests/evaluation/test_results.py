@@ -212,11 +212,15 @@ def test_the_table_of_alarms(tmp_path: Path) -> None:
     rows[1] |= {"events_found": 12, "false_alarms": 4, "rbdc": 0.35, "log": "zoo/logs/b"}
     others = [row(**figures), row(protocol="deployable", score="mean_error", **figures)]
     others += [row(protocol="deployable", smoothing=9, **figures), row(model="conv_ae", protocol="deployable")]
+    trivial = {"model": "trivial_frame_difference", "protocol": "deployable", "recipe": "", "seed": None}
+    others += [row(**trivial, auroc_micro=0.7, auroc_micro_low=0.6, auroc_micro_high=0.8)]
     update_results(results, [*rows, *others])
     document.write_text("<!-- results:begin ucsdped2 alarms -->\n<!-- results:end ucsdped2 -->\n")
     assert update_tables(document, results)
     lines = document.read_text().splitlines()
-    assert len(lines) == 2 + 2 + 2 + 1  # conv_ae has no such figures
+    assert len(lines) == 2 + 2 + 2 + 2  # conv_ae has no such figures
+    baseline = [cell.strip() for cell in lines[5].split("|")[1:-1]]
+    assert baseline == ["`trivial_frame_difference`", "–", "–", "70.0 (60.0 to 80.0)", *["–"] * 10]
     cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
     assert cells[:3] == ["`adv3dcae`", "compact", "0, [1](zoo/logs/b)"]
     assert cells[3:9] == ["90.0 (80.0 to 95.0)", "50.0 ± 0.0", "11.5 of 12", "3.5 (60 an hour)", "2.0", "10.0, 4.0"]
