@@ -8,11 +8,22 @@ import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
-from keras_vad.layers.playback import check_rate_range, frames_needed, playback_clips
+from keras_vad.layers.playback import (
+    check_rate_range,
+    coverage,
+    frames_needed,
+    playback_clips,
+    rectangles,
+    resampled,
+)
 from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_at_least, check_channels
 from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
+
+# Shares of the frame's sides. Wide enough for a cell or two of the grid, and never the whole frame.
+_BOX_HEIGHTS = (0.2, 0.7)
+_BOX_WIDTHS = (0.15, 0.6)
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
@@ -30,6 +41,11 @@ class LocalPlaybackRate(VideoAnomalyDetector):
     blurs, and blur must not be what gives an accelerated clip away. Frames are the channels of a network of 2D
     convolutions, which learns as well as one of 3D convolutions and is several times as fast on a CPU.
 
+    Two more parts are ours, and matter most (docs/local_playback_study.md). The mean of a clip over time is subtracted
+    from it: what stands still cannot tell a rate, and a network that sees it learns the places of the training scenes
+    by heart. And clips are mixed: a rectangle shows an accelerated or another normal clip, the rest a normal one, and
+    the loss asks within and outside of it; so the answer for one place may not lean on what happens at others.
+
     A method of motion: an odd object that moves as everything does is normal to it.
 
     Args:
@@ -40,6 +56,10 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         kernel_size: Side of the first convolution; the others have 3.
         rate_range: Lowest and highest rate of accelerated clips; rates are uniform in their logarithm.
         accelerated_share: Share of accelerated clips in a training batch.
+        subtract_clip_mean: Whether the network sees each clip minus its mean over time.
+        mixed: Whether training clips are mixed of two. If not, the loss is that of the whole clip.
+        least_motion: An accelerated rectangle teaches nothing unless, somewhere in it, the gray values of a cell change
+            by this much from frame to frame, on average, in [0, 1]; 0 for all. Where nobody is, no rate can be seen.
         mirror: Whether half of the training clips are mirrored, left to right.
         sharpness: Of the pooling of places, s in log(mean(e^(s x))) / s: 0 would be the mean, infinity the maximum.
         learning_rate: Of Adam.
@@ -65,6 +85,9 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         kernel_size: int = 5,
         rate_range: Sequence[float] = (1.3, 4.0),
         accelerated_share: float = 0.5,
+        subtract_clip_mean: bool = True,
+        mixed: bool = True,
+        least_motion: float = 0.012,
         mirror: bool = True,
         sharpness: float = 4.0,
         learning_rate: float = 5e-4,
@@ -75,6 +98,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         check_at_least(1, kernel_size=kernel_size)
         check_above(0, sharpness=sharpness, learning_rate=learning_rate)
         check_rate_range("rate_range", rate_range)
+        check_at_least(0, least_motion=least_motion)
         if not 0 <= accelerated_share <= 1:
             raise VadError(f"accelerated_share is {accelerated_share}, but must lie between 0 and 1.")
         size = as_size(image_size)
@@ -90,6 +114,9 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         self.kernel_size = kernel_size
         self.rate_range = tuple(rate_range)
         self.accelerated_share = accelerated_share
+        self.subtract_clip_mean = subtract_clip_mean
+        self.mixed = mixed
+        self.least_motion = least_motion
         self.mirror = mirror
         self.sharpness = sharpness
         self.learning_rate = learning_rate
@@ -117,28 +144,41 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         """Create the optimizer's variables."""
         self.optimizer.build(self.trainable_variables)
 
-    def clips(self, frames: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draw a clip of T frames from each training window, at the original or an accelerated rate.
+    def clips(self, frames: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Draw a clip of T frames from each training window.
 
         Args:
             frames: uint8, (batch, frames of ``training_window``, H0, W0, 3).
             seed: int32, (2,).
 
         Returns:
-            float32 (batch, T, H, W, 1), and whether each is accelerated, float32 (batch,), 0 or 1.
+            float32 (batch, T, H, W, 1); whether each is accelerated, float32 (batch,), 0 or 1; and the rectangle in
+            which it is, float32 (batch, 4), top, bottom, left, right as shares of the frame; the frame if not
+            ``mixed``.
         """
-        seed, mirror_seed = tf.unstack(tf.random.split(seed, 2))
+        seed, mirror_seed, other_seed, box_seed = tf.unstack(tf.random.split(seed, 4))
+        batch = tf.shape(frames)[0]
+        windows = self.preprocess(frames)
         clips, accelerated = playback_clips(
-            frames,
+            windows,
             seed,
             length=self.window_length,
             rate_range=self.rate_range,
             accelerated_share=self.accelerated_share,
-            preprocess=self.preprocess,
+            preprocess=tf.identity,
         )
-        lots = tf.random.stateless_uniform([tf.shape(frames)[0], 1, 1, 1, 1], mirror_seed)
-        clips = tf.where(lots < (0.5 if self.mirror else 0.0), tf.reverse(clips, [3]), clips)
-        return clips, tf.cast(accelerated, tf.float32)
+        boxes = tf.tile([[0.0, 1.0, 0.0, 1.0]], [batch, 1])
+        if self.mixed:
+            chances = tf.random.stateless_uniform([batch], other_seed)
+            normal = resampled(windows, tf.ones([batch]), chances, length=self.window_length, preprocess=tf.identity)
+            boxes = rectangles(box_seed, batch, _BOX_HEIGHTS, _BOX_WIDTHS)
+            inside = coverage(boxes, self.image_size)[:, None, :, :, None] > 0.5
+            clips = tf.where(inside, clips, normal)
+        mirrored = tf.random.stateless_uniform([batch], mirror_seed) < (0.5 if self.mirror else 0.0)
+        clips = tf.where(mirrored[:, None, None, None, None], tf.reverse(clips, [3]), clips)
+        top, bottom, left, right = tf.unstack(boxes, axis=1)
+        mirror_image = tf.stack([top, bottom, 1.0 - right, 1.0 - left], axis=1)
+        return clips, tf.cast(accelerated, tf.float32), tf.where(mirrored[:, None], mirror_image, boxes)
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's share of the loss.
@@ -148,13 +188,36 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             training: Whether to use batch statistics. Without training the same clips are drawn at every step.
 
         Returns:
-            ``playback``, the cross-entropy of the whole clips; float32 scalar.
+            ``playback``, the cross-entropy of the rectangles and, where clips are mixed, of what is around them;
+            float32 scalar.
         """
         step = self.optimizer.iterations if training else tf.constant(0)
-        clips, accelerated = self.clips(frames, self.random_seed(step))
-        log_odds = self.pool(self.network(clips - 0.5, training=training))
-        entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=accelerated, logits=log_odds)
+        clips, accelerated, boxes = self.clips(frames, self.random_seed(step))
+        places = self.network(self.seen(clips), training=training)
+        if not self.mixed:
+            log_odds = self.pool(places)
+            entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=accelerated, logits=log_odds)
+            return {"playback": self.global_mean(entropy)}
+        cover = coverage(boxes, places.shape[1:])
+        inside, outside = cover > 0.5, cover < 0.05
+        moving = self._motion(clips, places.shape[1:]) > self.least_motion
+        telling = (accelerated < 0.5) | tf.reduce_any(inside & moving, axis=(1, 2))
+        entropy = tf.zeros_like(accelerated)
+        for mask, counts, label in (
+            (inside, telling, accelerated),
+            (outside, tf.ones_like(telling), tf.zeros_like(accelerated)),
+        ):
+            counts &= tf.reduce_any(mask, axis=(1, 2))
+            log_odds = tf.where(counts, log_mean_exp(places, self.sharpness, mask), 0.0)
+            part = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=log_odds)
+            entropy += tf.where(counts, part, 0.0)
         return {"playback": self.global_mean(entropy)}
+
+    def _motion(self, clips: tf.Tensor, grid: tuple[int, int]) -> tf.Tensor:
+        """Mean change of gray value from frame to frame in each cell, float32 (batch, h, w)."""
+        change = tf.reduce_mean(tf.abs(clips[:, 1:] - clips[:, :-1]), axis=1)
+        cell = [-(-size // cells) for size, cells in zip(self.image_size, grid, strict=True)]
+        return tf.nn.avg_pool2d(change, cell, cell, "SAME")[..., 0]
 
     def train_step(self, data: tf.Tensor) -> Logs:
         """One step on clips drawn from the windows.
@@ -179,6 +242,10 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         """Log-odds of whole clips from those of their places: float32 (batch, h, w) to (batch,)."""
         return log_mean_exp(places, self.sharpness)
 
+    def seen(self, clips: tf.Tensor) -> tf.Tensor:
+        """What the network sees of clips, float32 (batch, T, H, W, 1): change only, or everything."""
+        return clips - (tf.reduce_mean(clips, axis=1, keepdims=True) if self.subtract_clip_mean else 0.5)
+
     def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
         """How much faster than normal the clips look, and where.
 
@@ -190,7 +257,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             and the same for all T frames. ``frame_scores`` (batch, T), the pooled log-odds; ``max_log_odds`` and
             ``mean_log_odds`` of the places.
         """
-        places = self.network(windows - 0.5, training=False)
+        places = self.network(self.seen(windows), training=False)
         scores = {
             "frame_scores": self.pool(places),
             "max_log_odds": tf.reduce_max(places, axis=(1, 2)),
@@ -209,6 +276,9 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             "kernel_size": self.kernel_size,
             "rate_range": self.rate_range,
             "accelerated_share": self.accelerated_share,
+            "subtract_clip_mean": self.subtract_clip_mean,
+            "mixed": self.mixed,
+            "least_motion": self.least_motion,
             "mirror": self.mirror,
             "sharpness": self.sharpness,
             "learning_rate": self.learning_rate,
