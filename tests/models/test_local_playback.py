@@ -45,9 +45,10 @@ def ramp(detector, batch):
 
 
 def test_clips_run_at_a_rate_of_the_range_or_at_the_original_one():
-    detector = build()
+    detector = build(mixed=False)
     assert detector.training_window.length == 5 * 4 + 1
-    clips, accelerated = detector.clips(ramp(detector, 400), tf.constant([1, 2]))
+    clips, accelerated, boxes = detector.clips(ramp(detector, 400), tf.constant([1, 2]))
+    np.testing.assert_array_equal(boxes, np.tile([[0.0, 1.0, 0.0, 1.0]], (400, 1)))
     times = clips.numpy()[:, :, 0, 0, 0] * 255.0 / 4.0
     rates = np.diff(times, axis=1)
     np.testing.assert_allclose(rates, np.repeat(rates[:, :1], 5, axis=1), atol=1e-3)  # one rate all through
@@ -68,11 +69,73 @@ def test_half_of_the_clips_are_mirrored():
     frames = np.zeros((200, build().training_window.length, 32, 48, 3), np.uint8)
     frames[:, :, :, 24:] = 255
     for mirror, share in ((True, 0.5), (False, 0.0)):
-        clips, _ = build(mirror=mirror).clips(tf.constant(frames), tf.constant([3, 4]))
+        clips, _, _ = build(mirror=mirror).clips(tf.constant(frames), tf.constant([3, 4]))
         assert (clips.numpy()[:, 0, 0, 0, 0] > 0.5).mean() == pytest.approx(share, abs=0.1)
 
 
+def test_a_mixed_clip_is_accelerated_in_its_rectangle_only():
+    detector = build()
+    clips, accelerated, boxes = (value.numpy() for value in detector.clips(ramp(detector, 60), tf.constant([5, 6])))
+    rates = np.diff(clips[..., 0] * 255.0 / 4.0, axis=1).mean(axis=1)  # of every pixel
+    heights, widths = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
+    assert boxes.min() >= 0.0 and boxes.max() <= 1.0 + 1e-6
+    assert heights.min() >= 0.2 and heights.max() <= 0.7 and widths.min() >= 0.15 and widths.max() <= 0.6
+    for rate, fast, (top, bottom, left, right) in zip(rates, accelerated, boxes, strict=True):
+        rows, columns = np.arange(32)[:, None] + 0.5, np.arange(48) + 0.5
+        inside = (32 * top < rows) & (rows < 32 * bottom) & (48 * left < columns) & (columns < 48 * right)
+        edge = np.minimum.reduce(  # pixels that the border crosses may count to either side
+            np.broadcast_arrays(
+                *(
+                    np.abs(a - b)
+                    for a, b in ((rows, 32 * top), (rows, 32 * bottom), (columns, 48 * left), (columns, 48 * right))
+                )
+            )
+        )
+        clear = edge > 1.0
+        np.testing.assert_allclose(rate[~inside & clear], 1.0, atol=1e-3)
+        if fast:
+            assert rate[inside & clear].min() > 1.9
+        else:
+            np.testing.assert_allclose(rate[inside & clear], 1.0, atol=1e-3)
+
+
+def test_the_loss_asks_within_the_rectangle_and_outside():
+    detector = build(least_motion=0.0)
+    frames = tf.constant(street(detector.training_window.length, (1, 1), 3)[None].repeat(4, axis=0))
+    clips, accelerated, boxes = detector.clips(frames, detector.random_seed(tf.constant(0)))
+    places = detector.network(detector.seen(clips), training=False).numpy()
+    losses = []
+    for sample, fast, (top, bottom, left, right) in zip(places, accelerated.numpy(), boxes.numpy(), strict=True):
+        rows = np.clip(np.minimum(8 * bottom, np.arange(8) + 1) - np.maximum(8 * top, np.arange(8)), 0, 1)
+        columns = np.clip(np.minimum(12 * right, np.arange(12) + 1) - np.maximum(12 * left, np.arange(12)), 0, 1)
+        cover = rows[:, None] * columns
+        log_odds = [np.log(np.exp(4.0 * sample[mask]).mean()) / 4.0 for mask in (cover > 0.5, cover < 0.05)]
+        losses.append(np.log1p(np.exp(log_odds[0])) - fast * log_odds[0] + np.log1p(np.exp(log_odds[1])))
+    loss = detector.compute_losses(frames, training=False)["playback"]
+    assert float(loss) == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_a_rectangle_in_which_nothing_moves_teaches_nothing():
+    still = tf.constant(street(1, (1, 1), 4)[None].repeat(build().training_window.length, axis=1).repeat(4, axis=0))
+    everything = build(least_motion=0.0).compute_losses(still, training=False)["playback"]
+    telling = build(least_motion=0.012).compute_losses(still, training=False)["playback"]
+    # The two accelerated clips of four are left out within their rectangles; what they would have added is positive.
+    assert 0.0 < float(telling) < float(everything)
+
+
 # --- Scores ---
+
+
+def test_what_stands_still_is_not_seen():
+    detector = build()
+    moving = street(6, (2, 1), 5)
+    brighter = moving + 40
+    windows = [detector.preprocess(tf.constant(video[None])) for video in (moving, brighter)]
+    scores = [detector.anomaly(window)["frame_scores"].numpy() for window in windows]
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-4)
+    everything = build(subtract_clip_mean=False)
+    scores = [everything.anomaly(window)["frame_scores"].numpy() for window in windows]
+    assert np.abs(scores[0] - scores[1]).max() > 1e-3
 
 
 def test_places_are_pooled_by_their_log_mean_exp():
@@ -85,7 +148,7 @@ def test_places_are_pooled_by_their_log_mean_exp():
 def test_the_map_is_the_softplus_of_the_places():
     detector = build()
     windows = detector.preprocess(tf.constant(street(6, (1, 1), 0)[None]))
-    places = detector.network(windows - 0.5, training=False).numpy()[0]
+    places = detector.network(detector.seen(windows), training=False).numpy()[0]
     output = {name: value.numpy()[0] for name, value in detector.anomaly(windows).items()}
     np.testing.assert_allclose(output["maps"], np.tile(np.log1p(np.exp(places)), (6, 1, 1)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(output["max_log_odds"], places.max(), rtol=1e-5)
@@ -127,6 +190,7 @@ def test_it_is_light():
         ({"rate_range": (3.0, 2.0)}, r"rate_range is \(3.0, 2.0\), but must hold"),
         ({"rate_range": (2.0,)}, r"rate_range is \(2.0,\), but must hold"),
         ({"accelerated_share": 1.5}, "accelerated_share is 1.5, but must lie between 0 and 1"),
+        ({"least_motion": -0.1}, "least_motion is -0.1, but must be at least 0"),
         ({"window_length": 1}, "window_length is 1, but must be at least 2"),
         ({"channels": ()}, r"channels is \(\), but must hold at least one number above 0"),
         ({"sharpness": 0.0}, "sharpness is 0.0, but must be above 0"),
