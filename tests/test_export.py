@@ -22,6 +22,7 @@ from keras_vad.export import DETECTOR_FILE, export, versions
 from keras_vad.layers.frames import resize_frames
 from keras_vad.scoring.calibrate import apply_calibration
 from keras_vad.warmup import WARMUP_FILE
+from serving.deployment import batching_parameters, input_specs
 from tests.data.media import file_size_limit
 from tools.export import main
 
@@ -136,6 +137,8 @@ def test_the_card_says_what_a_client_must_know(detector, version):
         **{"height": 8, "width": 12, "channels": 1, "length": 4, "step": 1, "span": 4, "hop": 3},
         **{"offsets": [0, 1, 2, 3], "chunk_length": 64, "shortest_chunk": 7, "chunk_step": 3},
     }
+    assert input_specs(version.parents[1], {"street": [1]}) == [card["input"]]
+    assert batching_parameters([card["input"]]).max_batch_size.value == 8  # it is tiny
     assert card["signatures"]["score_jpegs"] == {
         "inputs": {"jpegs": {"dtype": "string", "shape": [None, None]}},
         "outputs": {
