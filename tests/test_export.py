@@ -262,10 +262,15 @@ def test_a_published_folder_never_holds_half_a_model(detector, tmp_path, monkeyp
 def test_the_tool_exports_what_a_run_has_saved(detector, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     detector.save(tmp_path / "run" / "detector.keras")
+    (tmp_path / "run" / "config.yaml").write_text("{dataset: shapes, recipe: compact, seed: 3, data_dir: elsewhere}")
+    (tmp_path / "run" / "report.json").write_text(json.dumps({"calibration": CALIBRATION}))
     arguments = ["--model", str(tmp_path / "run"), "--output", str(tmp_path / "zoo"), "--name", "street"]
     assert main(arguments) == 0
     target = tmp_path / "zoo" / "street" / "1"
     assert capsys.readouterr().out == f"exported: {target}\n"
+    card = json.loads((target / CARD_FILE).read_text())
+    assert card["training"] == {**TRAINING, "data_fingerprint": None, "git": None}
+    assert card["calibration"]["alarm_quantile"] == 0.99
     frames = tf.random.stateless_uniform((1, 9, 20, 24, 3), [1, 2], 0, 256, tf.int32)
     served = tf.saved_model.load(str(target)).signatures["serving_default"](frames=tf.cast(frames, tf.uint8))
     expected = detector.score_chunk(tf.cast(frames, tf.uint8))

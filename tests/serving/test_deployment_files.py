@@ -284,6 +284,19 @@ def test_objects_select_the_pods():
     assert pause < POD_SPEC["terminationGracePeriodSeconds"]
 
 
+def test_the_page_names_files_that_exist():
+    page = (SERVING.parent / "docs" / "deployment.md").read_text("utf-8")
+    named = set(re.findall(r"\bserving/[\w./-]*\w", page))
+    made = {"serving/config/models.config", "serving/config/batching.config", "serving/config/ssl.config"}
+    assert made < named
+    assert {path for path in named - made if not (SERVING.parent / path).exists()} == set()
+    assert f"docker run --rm {SERVER['image']}" in page
+    for name in re.findall(r"(?:secret generic|create configmap|deployment/)\s*([\w-]+)", page):
+        sources = [volume.get("configMap", {}).get("name") for volume in POD_SPEC["volumes"]]
+        sources += [volume.get("secret", {}).get("secretName") for volume in POD_SPEC["volumes"]]
+        assert name in [*sources, DEPLOYMENT["metadata"]["name"]]
+
+
 # --- The health check, as the container runs it: with bash, against an HTTP server ---
 
 
