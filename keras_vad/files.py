@@ -1,7 +1,7 @@
 """Files and folders that appear only when they are complete."""
 
-import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,21 +10,21 @@ from keras_vad.errors import VadError
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write a file or folder to; it takes the name ``path`` when the block ends well.
+def scratch(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write a file or folder to; what still has that name when the block ends is removed.
 
     Args:
-        path: The file, which is replaced if it exists, or the folder, which must not exist. Its parent is created.
+        path: Where the file or folder shall go in the end. Its parent is created.
 
     Raises:
         VadError: If it cannot be written, for example because the disk is full. Nothing is left behind then.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # Random, not the process's number: containers that share a zoo all have the number 1.
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
     new_folders = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        partial.rename(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise VadError(f"{path} cannot be written ({reason}); free some space there or name another place.") from error
@@ -37,6 +37,21 @@ def appearing(path: Path) -> Iterator[Path]:
         for folder in new_folders:
             with suppress(OSError):
                 folder.rmdir()  # which it cannot be if something appeared in it
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write a file or folder to; it takes the name ``path`` when the block ends well.
+
+    Args:
+        path: The file, which is replaced if it exists, or the folder, which must not exist. Its parent is created.
+
+    Raises:
+        VadError: If it cannot be written, for example because the disk is full. Nothing is left behind then.
+    """
+    with scratch(path) as partial:
+        yield partial
+        partial.rename(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -98,6 +98,9 @@ def test_a_run_and_the_tool(
     printed = capsys.readouterr().out
     assert "exported: " in printed and "promised 900 false alarms an hour" in printed
     assert json.loads((tmp_path / "report.json").read_text()) == report["calibration"]
+    card = json.loads((tmp_path / "zoo" / "camera" / "model_card.json").read_text())
+    assert card["calibration"] == {**report["calibration"], "alarm_above": 0.5}
+    assert card["training"]["dataset"] == "shapes"
     with pytest.raises(VadError, match=r"report\.json exists"):
         main([*again, "--false-alarms-per-hour", "900"])
 

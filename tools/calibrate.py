@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
+    from keras_vad.card import training_of_run
     from keras_vad.data import FrameCache, open_dataset
     from keras_vad.export import check_name, export
     from keras_vad.files import write_text
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     quantile = {} if args.alarm_quantile is None else {"alarm_quantile": args.alarm_quantile}
     report = detector.calibrate(videos, false_alarms_per_hour=args.false_alarms_per_hour, fps=args.fps, **quantile)
     print("\n".join(told_calibration(report)))
-    version = export(detector, args.output, args.name)
+    training = training_of_run(Path(args.model))
+    version = export(detector, args.output, args.name, calibration=report, training=training)
     if args.json is not None:
         write_text(args.json, json.dumps(report, indent=2) + "\n")
     print(f"exported: {version}")

@@ -22,10 +22,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
+    from keras_vad.card import calibration_of_run, training_of_run
     from keras_vad.export import check_name, export
 
     check_name(args.name)
-    print(f"exported: {export(keras_vad.load(args.model), args.output, args.name)}")
+    run_folder = Path(args.model)
+    version = export(
+        keras_vad.load(args.model),
+        args.output,
+        args.name,
+        calibration=calibration_of_run(run_folder),
+        training=training_of_run(run_folder),
+    )
+    print(f"exported: {version}")
     return 0
 
 

@@ -103,6 +103,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
     (20,)
     """
 
+    paper = (
+        "Jacob & Levine 2019: Adaptive clustering in latent space for anomaly detection in videos using synthetic data"
+    )
+
     def __init__(
         self,
         image_size: int | Sequence[int] = (170, 170),

@@ -84,6 +84,7 @@ class Adv3DCAE(VideoAnomalyDetector):
     (20,)
     """
 
+    paper = "Sun et al. 2020: Adversarial 3D Convolutional Auto-Encoder for Abnormal Event Detection in Videos"
     paper_rescaling = "max"  # eq. 14 divides by the maximum, not by the range
 
     def __init__(

@@ -265,6 +265,7 @@ class ConvAE(ReconstructionDetector):
     (25,)
     """
 
+    paper = "Hasan et al. 2016: Learning Temporal Regularity in Video Sequences"
     paper_rescaling = "max"  # regularity = 1 - (e - min) / max, section 3.3
 
     def __init__(
@@ -381,6 +382,7 @@ class ConvLSTMAE(ReconstructionDetector):
     (25,)
     """
 
+    paper = "Chong & Tay 2017: Abnormal Event Detection in Videos using Spatiotemporal Autoencoder"
     paper_rescaling = "max"  # abnormality = (e - min) / max
 
     def __init__(
@@ -473,6 +475,7 @@ class Conv3DAE(ReconstructionDetector):
     (25,)
     """
 
+    paper = "Gong et al. 2019: Memorizing Normality to Detect Anomaly (its auto-encoder without the memory)"
     paper_rescaling = "min_max"
 
     def __init__(

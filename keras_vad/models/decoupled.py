@@ -88,6 +88,10 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
     [4, 5, 6, 7]
     """
 
+    paper = (
+        "Li et al. 2021: Decoupled Appearance and Motion Learning for Efficient Anomaly Detection in Surveillance Video"
+    )
+
     def __init__(
         self,
         image_size: int | Sequence[int] = (128, 192),

@@ -93,6 +93,7 @@ class VideoAnomalyDetector(keras.Model):
     Attributes:
         window: See above.
         pooling: See above.
+        paper: The publication in a line, for the card of an exported model.
         parts: Names of the further frame scores that ``anomaly`` returns, for ablations and reports.
         paper_rescaling: The per-video rescaling of the paper, a key of ``keras_vad.scoring.rescale``.
         seed: Seed of the noise drawn in ``train_step``. The noise depends on it, the step and the replica only, so a
@@ -100,6 +101,7 @@ class VideoAnomalyDetector(keras.Model):
         not_exportable_because: Why the scoring graph cannot be exported; ``None`` if it can.
     """
 
+    paper = ""
     parts: tuple[str, ...] = ()
     paper_rescaling = "min_max"
     not_exportable_because: str | None = None

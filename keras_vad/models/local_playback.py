@@ -74,6 +74,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
     (20, 8, 12)
     """
 
+    paper = "ours, after Lohani et al. 2023"
     parts = ("max_log_odds", "mean_log_odds")
 
     def __init__(

@@ -89,6 +89,8 @@ class LussAE(VideoAnomalyDetector):
     np.int64(8)
     """
 
+    paper = "Lohani et al. 2023: Leveraging Unsupervised and Self-Supervised Learning for Video Anomaly Detection"
+
     def __init__(
         self,
         image_size: int | Sequence[int] = (256, 256),

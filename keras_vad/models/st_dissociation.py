@@ -86,6 +86,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
     [4, 19]
     """
 
+    paper = "Chang et al. 2022: Video anomaly detection with spatio-temporal dissociation"
+
     def __init__(
         self,
         image_size: int | Sequence[int] = (256, 256),

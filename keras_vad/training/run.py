@@ -14,6 +14,7 @@ import tensorflow as tf
 import yaml
 
 import keras_vad
+from keras_vad.card import training_of_run
 from keras_vad.data import (
     CachedFrames,
     FrameCache,
@@ -287,7 +288,8 @@ def _train_and_export(
         final.save(partial)
     version = None
     if options.output is not None:
-        version = export(final, options.output, options.name)
+        training = training_of_run(options.run_dir)
+        version = export(final, options.output, options.name, calibration=calibration, training=training)
     windows_trained = steps_trained * recipe.training.batch_size
     report = {
         "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),

@@ -9,23 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.card import CARD_FILE
 from keras_vad.data import open_video
 from keras_vad.errors import VadError
 from keras_vad.export import DETECTOR_FILE, export
 from keras_vad.models.detector import TrainingPhase
 from keras_vad.models.registry import get_model, model_key
+from keras_vad.scoring.chunks import fit_chunk_length
 from keras_vad.training.strategy import check_precision
 
 ROOT = Path(__file__).parents[2]
 
-# Operations that call back into Python: TensorFlow Serving cannot run them.
-PYTHON_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
+# Operations that TensorFlow's Python package has a kernel for and TensorFlow Serving does not run: they call back into
+# Python, or hold a program compiled for one kind of device.
+FOREIGN_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "XlaCallModule", "XlaLaunch"}
 
 
 @dataclass(frozen=True)
@@ -359,39 +363,68 @@ class DetectorContract:
         np.testing.assert_array_equal(again.score_video(video).raw, detector.score_video(video).raw)
         assert (version / DETECTOR_FILE).is_file()
 
-    def test_exported_graph_scores_without_keras_vad(self, detector, version, span, tmp_path):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def served(cls, version, span, tmp_path_factory):
+        """What ``plain_session.py`` gets from the exported version: frames, outputs by name, operations."""
+        folder = tmp_path_factory.mktemp("served")
         frames = raw_video(2 * (span + 1)).reshape(2, span + 1, 40, 56, 3)
-        np.save(tmp_path / "frames.npy", frames)
-        script = (
-            "import sys, numpy as np, tensorflow as tf\n"
-            "model = tf.saved_model.load(sys.argv[1])\n"
-            "frames = tf.constant(np.load(sys.argv[2]))\n"
-            "result = model.signatures['score_maps'](frames=frames)\n"
-            "plain = model.signatures['serving_default'](frames=frames)\n"
-            "assert set(result) - set(plain) == {'maps'}\n"
-            "for name, value in plain.items(): np.testing.assert_array_equal(value, result[name])\n"
-            "described = model.signatures['describe'](query=tf.zeros(2, tf.int32))\n"
-            "assert 'keras_vad' not in sys.modules\n"
-            "np.savez(sys.argv[3], **result, **described)\n"
-        )
-        run_python("-c", script, version, tmp_path / "frames.npy", tmp_path / "result.npz", isolated=True)
+        smooth = cv2.GaussianBlur(frames.reshape(-1, 56, 3), (0, 0), 2).reshape(frames.shape)  # a JPEG is no noise
+        encode = [tf.io.encode_jpeg, tf.io.encode_png]
+        jpegs = [[encode[n % 2](frame).numpy() for n, frame in enumerate(row)] for row in smooth]
+        longest = max(len(image) for row in jpegs for image in row)
+        padded = [[np.frombuffer(image.ljust(longest, b"\0"), np.uint8) for image in row] for row in jpegs]
+        np.savez(folder / "inputs.npz", frames=frames, jpegs=padded)
+        script = Path(__file__).parent / "plain_session.py"
+        operations = run_python(script, version, folder / "inputs.npz", folder / "outputs.npz", isolated=True)
+        with np.load(folder / "outputs.npz") as outputs:
+            return frames, dict(outputs), json.loads(operations)
+
+    def test_exported_graph_scores_without_keras(self, detector, served):
+        frames, outputs, _ = served
         expected = detector.score_chunk(tf.constant(frames), maps=True)
-        with np.load(tmp_path / "result.npz") as found:
-            for name in ("raw_scores", "scores", "frame_offsets", "maps"):
-                np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
-            window = detector.window
-            for name, value in (("span", span), ("hop", window.hop), ("height", window.size[0])):
-                np.testing.assert_array_equal(found[name], [value, value])
-            np.testing.assert_array_equal(found["offsets"], [window.scored] * 2)
+        for name in ("raw_scores", "scores", "frame_offsets", "maps"):
+            found = outputs[f"score_maps/{name}"]
+            np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+            if name != "maps":
+                np.testing.assert_array_equal(outputs[f"serving_default/{name}"], found, err_msg=name)
+        assert "serving_default/maps" not in outputs
 
-    def test_exported_graph_holds_no_python(self, version):
-        from tensorflow.core.protobuf import saved_model_pb2
+    def test_exported_graph_scores_encoded_frames(self, served):
+        _, outputs, _ = served
+        for name in ("raw_scores", "scores", "frame_offsets"):
+            found, expected = outputs[f"score_jpegs/{name}"], outputs[f"decoded/{name}"]
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+        assert np.std(outputs["score_jpegs/raw_scores"]) > 0
+        assert "score_jpegs/maps" not in outputs
 
-        model = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
-        for meta_graph in model.meta_graphs:
-            graph = meta_graph.graph_def
-            nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-            functions = {function.signature.name for function in graph.library.function}
-            operations = {node.op for node in nodes} - functions
-            assert operations & PYTHON_OPERATIONS == set()
-            assert len(operations) > 20
+    def test_exported_graph_describes_itself(self, detector, served, version):
+        _, outputs, _ = served
+        window = detector.window
+        described = {name: outputs[f"describe/{name}"] for name in ("length", "step", "span", "hop", "channels")}
+        for name, value in described.items():
+            np.testing.assert_array_equal(value, [getattr(window, name)] * 2, err_msg=name)
+        assert (outputs["describe/height"][0], outputs["describe/width"][0]) == window.size
+        np.testing.assert_array_equal(outputs["describe/offsets"], [window.scored] * 2)
+        card = json.loads((version / CARD_FILE).read_text("utf-8"))
+        assert card["method"] == model_key(detector)
+        assert card["paper"]
+        assert {name: card["input"][name] for name in described} == {n: v[0] for n, v in described.items()}
+
+    def test_warm_up_runs_every_signature_at_the_clients_size(self, detector, served):
+        _, outputs, _ = served
+        warm = {name.split("/")[1] for name in outputs if name.startswith("warmup/")}
+        assert warm == {"serving_default", "score_maps", "score_jpegs", "describe"}
+        length = fit_chunk_length(detector.window)
+        starts = detector.window.starts(length)
+        scored = {start + offset for start in starts for offset in detector.window.scored}
+        for signature in warm - {"describe"}:
+            assert outputs[f"warmup/{signature}/raw_scores"].shape == (1, len(scored))
+            assert np.isfinite(outputs[f"warmup/{signature}/scores"]).all()
+
+    def test_exported_graph_has_core_operations_only(self, served):
+        _, _, found = served
+        assert found["without_kernel"] == []
+        assert set(found["operations"]) & FOREIGN_OPERATIONS == set()
+        assert len(found["operations"]) > 20
+        assert "DecodeImage" in found["operations"]

@@ -78,6 +78,11 @@ def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
     assert output.splitlines()[-2:] == ["run: whole", "exported: zoo/adv3dcae_shapes_compact/1"]
     check_run_folder(tmp_path / "whole", shapes)
     assert (tmp_path / "zoo" / "adv3dcae_shapes_compact" / "1" / "saved_model.pb").is_file()
+    card = json.loads((tmp_path / "zoo" / "adv3dcae_shapes_compact" / "model_card.json").read_text())
+    config = yaml.safe_load((tmp_path / "whole" / "config.yaml").read_text())
+    assert card["training"] == {key: config[key] for key in ("dataset", "data_fingerprint", "recipe", "seed", "git")}
+    report = json.loads((tmp_path / "whole" / "report.json").read_text())
+    assert card["calibration"] == {**report["calibration"], "alarm_above": 0.5}
 
     # The same again, resumed with another seed, and another speed of learning
     whole = ["--run-dir", str(tmp_path / "whole")]

@@ -1,0 +1,126 @@
+"""The card of an exported model: what it is, what it takes, where it comes from; JSON that programs and people read.
+
+Every version carries its own, ``assets.extra/model_card.json``; beside the versions lies a copy of the newest one's.
+TensorFlow Serving looks at neither.
+"""
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import yaml
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+import keras_vad
+from keras_vad.models.detector import VideoAnomalyDetector
+from keras_vad.models.registry import MODELS
+from keras_vad.scoring.chunks import fit_chunk_length
+from keras_vad.scoring.series import ALARM_BOUNDARY
+
+CARD_NAME = "model_card.json"
+CARD_FILE = Path("assets.extra") / CARD_NAME
+
+
+def model_card(
+    detector: VideoAnomalyDetector,
+    saved_model: Path,
+    name: str,
+    *,
+    calibration: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The card of a detector, but for the number of its version.
+
+    Args:
+        detector: The detector.
+        saved_model: Folder of its SavedModel, for the signatures.
+        name: The model's name in the zoo.
+        calibration: What ``VideoAnomalyDetector.calibrate`` returned, if it is known.
+        training: Where the weights come from: data set, recipe, seed, revision; if it is known.
+
+    Returns:
+        Plain values. ``input.chunk_length`` is what clients send by default; a chunk may have any length from
+        ``shortest_chunk`` in steps of ``chunk_step``, and then gives each frame the score of the whole video.
+    """
+    window = detector.window
+    boundary = np.argmax(detector.calibration_level.numpy() >= ALARM_BOUNDARY)
+    return {
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "method": next((key for key, cls in MODELS.items() if type(detector) is cls), type(detector).__name__),
+        "paper": detector.paper,
+        "parameters": int(sum(np.prod(weight.shape) for weight in detector.trainable_variables)),
+        "input": {
+            "height": window.size[0],
+            "width": window.size[1],
+            "channels": window.channels,
+            "length": window.length,
+            "step": window.step,
+            "span": window.span,
+            "hop": window.hop,
+            "offsets": list(window.scored),
+            "chunk_length": fit_chunk_length(window),
+            "shortest_chunk": fit_chunk_length(window, 1),
+            "chunk_step": window.hop,
+        },
+        "signatures": _signatures(saved_model),
+        "calibration": {
+            **(calibration or {}),
+            "alarm_above": ALARM_BOUNDARY,
+            "boundary": float(detector.calibration_raw.numpy()[boundary]),
+        },
+        "training": None if training is None else dict(training),
+        "config": detector.get_config(),
+        "libraries": {
+            "keras_vad": keras_vad.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def card_text(card: Mapping[str, Any], version: int) -> str:
+    """The card of one version as JSON; name and version come first."""
+    return json.dumps({"name": card["name"], "version": version, **card}, indent=2, ensure_ascii=False) + "\n"
+
+
+def training_of_run(run: Path) -> dict[str, Any] | None:
+    """Where the weights of a run folder come from, as the card tells it; ``None`` if the folder does not say."""
+    if not (run / "config.yaml").is_file():
+        return None
+    stored = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    return {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git")}
+
+
+def calibration_of_run(run: Path) -> dict[str, Any] | None:
+    """How a run set its alarm boundary, from its report; ``None`` if the folder has none."""
+    if not (run / "report.json").is_file():
+        return None
+    return json.loads((run / "report.json").read_text("utf-8")).get("calibration")
+
+
+def _signatures(saved_model: Path) -> dict[str, Any]:
+    model = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    signatures = model.meta_graphs[0].signature_def
+    return {
+        name: {"inputs": _tensors(signatures[name].inputs), "outputs": _tensors(signatures[name].outputs)}
+        for name in sorted(signatures)
+        if not name.startswith("__")  # TensorFlow's own
+    }
+
+
+def _tensors(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": tf.dtypes.as_dtype(infos[name].dtype).name,
+            "shape": [None if dim.size < 0 else dim.size for dim in infos[name].tensor_shape.dim],
+        }
+        for name in sorted(infos)
+    }

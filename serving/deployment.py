@@ -1,0 +1,224 @@
+"""TensorFlow Serving's configuration files, made from a zoo folder.
+
+``models.config`` says which versions of which models are served and which of them clients mean by ``stable`` and
+``canary``; ``batching.config`` how requests of several cameras are joined; ``ssl.config`` holds the keys for TLS. All
+are Protocol Buffers messages as text. The local server reads the same files.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+from tensorflow_serving.config import model_server_config_pb2
+
+from keras_vad.errors import VadError
+from serving.protos import BatchingParameters, SSLConfig
+
+POLICIES = ("labels", "latest", "all")
+
+_CARD = Path("assets.extra") / "model_card.json"
+_FRAME_RATE = 25  # of the cameras that the waiting time is tuned for
+_CHANNELS = 64  # of a wide first layer: what a window of a paper's network takes in memory
+_LARGEST_BATCH = 8  # beyond it a CPU gains nothing, and the first camera of a batch waits for the last
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What clients mean by ``stable`` and ``canary``.
+
+    Args:
+        stable: Version that cameras use.
+        canary: Version on trial: the newest.
+    """
+
+    stable: int
+    canary: int
+
+
+def zoo_versions(zoo: Path, names: Iterable[str] = ()) -> dict[str, list[int]]:
+    """The models of a zoo folder and their versions, ascending; what is no SavedModel is left out.
+
+    Args:
+        zoo: Folder of ``<name>/<version>/saved_model.pb``.
+        names: Models wanted; all if empty.
+
+    Raises:
+        VadError: If the zoo holds no model, or not one that is wanted.
+    """
+    found: dict[str, list[int]] = {}
+    for file in zoo.glob("*/*/saved_model.pb"):
+        version = file.parent.name
+        if version.isascii() and version.isdecimal():
+            found.setdefault(file.parents[1].name, []).append(int(version))
+    if not found:
+        raise VadError(f"the zoo folder {zoo} holds no models; export one with tools/export.py.")
+    for name in names:
+        if name not in found:
+            raise VadError(f"the zoo folder {zoo} has no model {name!r}; it holds {', '.join(sorted(found))}.")
+    return {name: sorted(found[name]) for name in sorted(names or found)}
+
+
+def choose_labels(name: str, versions: list[int], stable: int | None = None) -> Labels:
+    """``canary`` is the newest version, ``stable`` the one before it unless another is chosen.
+
+    Raises:
+        VadError: If the chosen one does not exist.
+
+    Example:
+    >>> choose_labels("street", [1, 2, 5])
+    Labels(stable=2, canary=5)
+    >>> choose_labels("street", [1])
+    Labels(stable=1, canary=1)
+    """
+    if stable is not None and stable not in versions:
+        raise VadError(f"model {name} has no version {stable} to call stable; it has {', '.join(map(str, versions))}.")
+    return Labels(stable=versions[-2:][0] if stable is None else stable, canary=versions[-1])
+
+
+def model_server_config(
+    versions: Mapping[str, list[int]],
+    base_path: str,
+    *,
+    policy: str = "labels",
+    keep: int = 2,
+    stable: Mapping[str, int] | None = None,
+) -> model_server_config_pb2.ModelServerConfig:
+    """``models.config``.
+
+    Args:
+        versions: The models, see ``zoo_versions``.
+        base_path: Where the server sees the zoo folder, for example ``/models`` in the container.
+        policy: ``"labels"`` serves the two labelled versions and nothing else: a new version is served once this file
+            is made again. ``"latest"`` serves the newest ``keep`` versions, also those that appear later, without
+            labels: a label's version could be unloaded under it. ``"all"`` serves every version, with labels.
+        keep: How many versions ``"latest"`` serves.
+        stable: Versions to call ``stable``, by model, where it is not the one before the newest.
+
+    Raises:
+        VadError: If an argument does not fit the zoo.
+    """
+    if policy not in POLICIES:
+        raise VadError(f"policy is {policy!r}, but must be one of {', '.join(POLICIES)}.")
+    if keep < 1:
+        raise VadError(f"the number of versions to keep is {keep}, but must be at least 1.")
+    stable = stable or {}
+    for name in stable:
+        if name not in versions:
+            raise VadError(f"no model {name!r} is served that could have a stable version; {', '.join(versions)} are.")
+    if stable and policy == "latest":
+        raise VadError("the policy 'latest' has no labels, so no version can be called stable; use 'labels' or 'all'.")
+    config = model_server_config_pb2.ModelServerConfig()
+    for name, numbers in versions.items():
+        model = config.model_config_list.config.add(
+            name=name, base_path=f"{base_path.rstrip('/')}/{name}", model_platform="tensorflow"
+        )
+        if policy == "latest":
+            model.model_version_policy.latest.num_versions = keep
+            continue
+        labels = choose_labels(name, numbers, stable.get(name))
+        if policy == "all":
+            model.model_version_policy.all.SetInParent()
+        else:
+            model.model_version_policy.specific.versions.extend(sorted({labels.stable, labels.canary}))
+        model.version_labels["stable"] = labels.stable
+        model.version_labels["canary"] = labels.canary
+    return config
+
+
+def input_specs(zoo: Path, versions: Mapping[str, list[int]]) -> list[dict[str, Any]]:
+    """``input`` of the card of each model's newest version that has one."""
+    specs = []
+    for name, numbers in versions.items():
+        cards = [zoo / name / str(number) / _CARD for number in reversed(numbers)]
+        card = next((path for path in cards if path.is_file()), None)
+        if card is not None:
+            specs.append(json.loads(card.read_text("utf-8"))["input"])
+    return specs
+
+
+def batching_parameters(inputs: Iterable[Mapping[str, Any]], cpus: int = 2, memory_gib: float = 4.0) -> Any:
+    """``batching.config`` for the chunks of frames that these models take.
+
+    The largest batch is such that as many batches as there are threads fit into half of the memory, by a rule of thumb:
+    a chunk as bytes and as numbers, and a window with 64 channels before and after a layer, for each row. What waits
+    in a queue takes an eighth at most. The wait for a batch to fill is a 250th of the time that a chunk lasts.
+
+    Args:
+        inputs: ``input`` of the models' cards; without any, frames of 256 x 256 are assumed.
+        cpus: Processors that the server may use.
+        memory_gib: Memory that it may use.
+
+    Returns:
+        ``tensorflow.serving.BatchingParameters``.
+
+    Raises:
+        VadError: If there is less than one processor or no memory.
+
+    Example:
+    >>> small = {"height": 64, "width": 96, "channels": 1, "length": 16, "chunk_length": 64}
+    >>> batching_parameters([small]).max_batch_size.value
+    8
+    """
+    if cpus < 1 or memory_gib <= 0:
+        raise VadError(f"the server gets {cpus} processors and {memory_gib:g} GiB, but needs at least one and some.")
+    assumed = {"height": 256, "width": 256, "channels": 3, "length": 16, "chunk_length": 64}
+    specs = list(inputs) or [assumed]
+    pixels = [spec["height"] * spec["width"] for spec in specs]
+    sent = max(3 * n * spec["chunk_length"] for n, spec in zip(pixels, specs, strict=True))
+    row = max(
+        n * (spec["chunk_length"] * (3 + 4 * spec["channels"]) + spec["length"] * _CHANNELS * 4 * 2)
+        for n, spec in zip(pixels, specs, strict=True)
+    )
+    fitting = int(memory_gib * _GIB / 2 / cpus / row)
+    largest = min(_LARGEST_BATCH, 2 ** max(0, fitting.bit_length() - 1))
+    waiting = int(memory_gib * _GIB / 8 / (largest * sent))
+    chunk_micros = min(spec["chunk_length"] for spec in specs) * 1_000_000 // _FRAME_RATE
+    parameters = BatchingParameters()
+    parameters.max_batch_size.value = largest
+    parameters.batch_timeout_micros.value = min(10_000, chunk_micros // 250)
+    parameters.max_enqueued_batches.value = max(cpus, min(64, waiting))
+    parameters.num_batch_threads.value = cpus
+    parameters.thread_pool_name.value = "vad_batches"
+    return parameters
+
+
+def ssl_config(server_key: Path, server_cert: Path, client_ca: Path | None = None) -> Any:
+    """``ssl.config``: TLS for gRPC, with keys and certificates in it.
+
+    Args:
+        server_key: PEM file of the private key.
+        server_cert: PEM file of the certificate, with the chain of its issuers.
+        client_ca: PEM file of the authority that signs clients' certificates; a client without one is refused then.
+
+    Returns:
+        ``tensorflow.serving.SSLConfig``.
+
+    Raises:
+        VadError: If a file cannot be read or is no PEM of its kind.
+    """
+    config = SSLConfig(server_key=_pem(server_key, "PRIVATE KEY"), server_cert=_pem(server_cert, "CERTIFICATE"))
+    if client_ca is not None:
+        config.custom_ca = _pem(client_ca, "CERTIFICATE")
+        config.client_verify = True
+    return config
+
+
+def config_text(message: Message, *comments: str) -> str:
+    """A message as the text that ``tensorflow_model_server`` reads, under comments."""
+    return "".join(f"# {line}\n" for line in comments) + text_format.MessageToString(message)
+
+
+def _pem(path: Path, kind: str) -> str:
+    try:
+        text = path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise VadError(f"{path} cannot be read ({reason}); give a PEM file.") from error
+    if "-----BEGIN " not in text or f"{kind}-----" not in text:
+        raise VadError(f"{path} holds no {kind}; give a PEM file with one.")
+    return text

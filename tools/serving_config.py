@@ -1,0 +1,92 @@
+"""Write the configuration that TensorFlow Serving, or tools/serve.py, serves a zoo folder by.
+
+Example: python tools/serving_config.py --zoo zoo --base-path /models --output serving/config
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_vad.cli import run
+from keras_vad.errors import VadError
+from keras_vad.files import appearing, write_text
+
+STATIC = Path(__file__).parents[1] / "serving" / "config"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write ``models.config`` and ``batching.config``, and ``ssl.config`` if there are keys."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add = parser.add_argument
+    add("--zoo", type=Path, default=Path("zoo"), metavar="DIR", help="zoo folder (default: %(default)s)")
+    add("--base-path", default="/models", metavar="DIR", help="where the server sees it (default: %(default)s)")
+    add("--output", type=Path, default=Path("serving/config"), metavar="DIR", help="(default: %(default)s)")
+    add("--model", action="append", default=[], metavar="NAME", help="serve this model; may be repeated (default: all)")
+    add(
+        "--policy",
+        choices=("labels", "latest", "all"),
+        default="labels",
+        help="versions to serve: the stable and the canary one, the newest, or all (default: %(default)s)",
+    )
+    add("--keep", type=int, default=2, metavar="N", help="versions that --policy latest serves (default: %(default)s)")
+    add(
+        "--stable",
+        action="append",
+        default=[],
+        metavar="NAME=VERSION",
+        help="call this version stable, not the one before the newest; may be repeated",
+    )
+    add("--cpus", type=int, default=2, metavar="N", help="processors of the server (default: %(default)s)")
+    add("--memory-gib", type=float, default=4.0, metavar="N", help="memory of the server (default: %(default)s)")
+    add("--tls-key", type=Path, metavar="FILE", help="PEM of the server's private key: write ssl.config, too")
+    add("--tls-cert", type=Path, metavar="FILE", help="PEM of its certificate")
+    add("--client-ca", type=Path, metavar="FILE", help="PEM of the authority that clients' certificates must have")
+    args = parser.parse_args(argv)
+    if (args.tls_key is None) != (args.tls_cert is None) or (args.client_ca and not args.tls_key):
+        raise VadError("TLS needs --tls-key and --tls-cert together; --client-ca adds to them.")
+
+    from serving import deployment
+
+    versions = deployment.zoo_versions(args.zoo, args.model)
+    stable = dict(map(_stable, args.stable))
+    models = deployment.model_server_config(versions, args.base_path, policy=args.policy, keep=args.keep, stable=stable)
+    inputs = deployment.input_specs(args.zoo, versions)
+    batching = deployment.batching_parameters(inputs, args.cpus, args.memory_gib)
+    secret = deployment.ssl_config(args.tls_key, args.tls_cert, args.client_ca) if args.tls_key else None
+
+    made = "Made by tools/serving_config.py; make it again after an export."
+    write_text(args.output / "models.config", deployment.config_text(models, made))
+    write_text(
+        args.output / "batching.config",
+        deployment.config_text(
+            batching,
+            f"{made} For {args.cpus} processors and {args.memory_gib:g} GiB.",
+            "Sizes are in chunks of frames. No padding of inputs: frames that were added would change scores.",
+            "No allowed_batch_sizes: they would pad batches with rows to no use on a CPU.",
+        ),
+    )
+    if secret is not None:
+        with appearing(args.output / "ssl.config") as partial:
+            partial.touch(mode=0o600)  # it holds the private key
+            partial.write_text(deployment.config_text(secret), "ascii")
+    for name in ("monitoring.config", "ready.sh"):
+        if not (args.output / name).exists():
+            shutil.copy(STATIC / name, args.output / name)
+    for model in models.model_config_list.config:
+        labels = ", ".join(f"{label} {model.version_labels[label]}" for label in sorted(model.version_labels))
+        print(f"{model.name}: {labels or f'the newest {args.keep}'}")
+    print(f"wrote {args.output}")
+    return 0
+
+
+def _stable(text: str) -> tuple[str, int]:
+    name, _, version = text.partition("=")
+    if not (name and version.isascii() and version.isdecimal()):
+        raise VadError(f"--stable is {text!r}, but must be NAME=VERSION, for example street=3.")
+    return name, int(version)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
