@@ -26,6 +26,7 @@ lint: $(INSTALLED)  ## check format, code, types, and that the tables of results
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python tools/results.py --check
+	@$(BIN)/python tools/study.py --check
 
 format: $(INSTALLED)  ## format the code
 	@$(BIN)/ruff check --fix .
@@ -33,6 +34,7 @@ format: $(INSTALLED)  ## format the code
 
 results: $(INSTALLED)  ## make the tables of results in the documents from zoo/results.csv
 	@$(BIN)/python tools/results.py
+	@$(BIN)/python tools/study.py
 
 picture: demo  ## make the README's picture from the demo's data and model
 	@$(BIN)/python tools/picture.py Test001 --dataset shapes --data-dir demo/shapes --model demo/run \
