@@ -43,7 +43,7 @@ clean:  ## delete what can be made again: environment, demo, build files, caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file is made last, so an installation that was interrupted starts again.
-$(INSTALLED): constraints.txt setup.py
+$(INSTALLED): constraints.txt setup.py serving/client/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); install Python 3.11 to 3.13 \
 	(Debian: apt-get install python3 python3-venv) or name one, as in make $(MAKECMDGOALS) PYTHON=python3.12." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: \
@@ -55,5 +55,5 @@ $(INSTALLED): constraints.txt setup.py
 	@echo "Setting up $(VENV); this takes a minute or two."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel
-	@$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e serving/client -e '.[dev]'
 	@touch $@
