@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     server = _server_options()
-    about = {"allow_abbrev": False, "parents": [server]}
+    about: dict[str, Any] = {"allow_abbrev": False, "parents": [server]}
 
     command = commands.add_parser("score", help="score a video, a camera or a folder of images", **about)
     command.add_argument("video", metavar="VIDEO", help="video file, folder of images or address such as rtsp://...")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,9 @@ class ModelStatus:
 
 
 class ClientBase:
-    """Settings of a client; see ``VadClient`` for what they mean."""
+    """Settings of a client, see ``VadClient`` for what they mean, and its connection."""
+
+    _api: Any  # ``grpc`` or ``grpc.aio``: they have the same names
 
     def __init__(
         self,
@@ -93,15 +96,25 @@ class ClientBase:
         self._jpeg = transport == "jpeg"
         self._resize = resize
         self._smoothing = smoothing
+        self._window: Window | None = None
+        self._closed = threading.Event()
+        self._channel = self._open()
+        self._predict = self._channel.unary_unary(
+            PREDICT, messages.PredictRequest.SerializeToString, messages.PredictResponse.FromString
+        )
+        self._get_status = self._channel.unary_unary(
+            GET_MODEL_STATUS,
+            messages.GetModelStatusRequest.SerializeToString,
+            messages.GetModelStatusResponse.FromString,
+        )
 
-    def _open(self, api: Any) -> Any:
-        """A channel of ``grpc`` or ``grpc.aio``."""
+    def _open(self) -> Any:
         if self._tls is None:
-            return api.insecure_channel(self._target, options=_OPTIONS)
+            return self._api.insecure_channel(self._target, options=_OPTIONS)
         options = list(_OPTIONS)
         if self._tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", self._tls.server_name))
-        return api.secure_channel(self._target, self._tls.credentials(), options=options)
+        return self._api.secure_channel(self._target, self._tls.credentials(), options=options)
 
     def _chunker(self, window: Window) -> Chunker:
         return Chunker(window, self._chunk_length)

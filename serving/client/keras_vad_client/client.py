@@ -12,11 +12,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from keras_vad_client import messages
 from keras_vad_client.base import (
-    GET_MODEL_STATUS,
     POLL_SECONDS,
-    PREDICT,
     ClientBase,
     ModelStatus,
     available,
@@ -26,8 +23,7 @@ from keras_vad_client.base import (
 from keras_vad_client.chunks import Chunk
 from keras_vad_client.errors import VadClientError
 from keras_vad_client.results import Assembler, FrameScore, VideoScores
-from keras_vad_client.retry import RETRIED, Backoff, Retry
-from keras_vad_client.tls import Tls
+from keras_vad_client.retry import RETRIED, Backoff
 from keras_vad_client.window import Window
 
 _Pending = tuple[Chunk, "Future[Mapping[str, np.ndarray]]"]
@@ -66,47 +62,7 @@ class VadClient(ClientBase):
     ...         print(result.frame, result.score, result.alarm)
     """
 
-    def __init__(
-        self,
-        target: str,
-        model: str,
-        *,
-        version: int | None = None,
-        version_label: str | None = None,
-        chunk_length: int | None = None,
-        timeout: float = 120.0,
-        max_in_flight: int = 4,
-        retry: Retry | float = 60.0,
-        tls: Tls | None = None,
-        transport: str = "raw",
-        resize: bool = True,
-        smoothing: int = 1,
-    ) -> None:
-        super().__init__(
-            target,
-            model,
-            version=version,
-            version_label=version_label,
-            chunk_length=chunk_length,
-            timeout=timeout,
-            max_in_flight=max_in_flight,
-            retry=retry,
-            tls=tls,
-            transport=transport,
-            resize=resize,
-            smoothing=smoothing,
-        )
-        self._channel = self._open(grpc)
-        self._predict = self._channel.unary_unary(
-            PREDICT, messages.PredictRequest.SerializeToString, messages.PredictResponse.FromString
-        )
-        self._get_status = self._channel.unary_unary(
-            GET_MODEL_STATUS,
-            messages.GetModelStatusRequest.SerializeToString,
-            messages.GetModelStatusResponse.FromString,
-        )
-        self._closed = threading.Event()
-        self._window: Window | None = None
+    _api = grpc
 
     def __enter__(self) -> VadClient:
         return self

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _PACKAGE = "keras_vad_client"
-_Field = descriptor_pb2.FieldDescriptorProto
+_Field: Any = descriptor_pb2.FieldDescriptorProto
 
 DT_FLOAT, DT_DOUBLE, DT_INT32, DT_UINT8, DT_STRING, DT_INT64, DT_BOOL = 1, 2, 3, 4, 7, 9, 10
 STATE_NAMES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
@@ -56,7 +56,7 @@ _MESSAGES: dict[str, list[tuple[str, int, str]]] = {
 _ONE_OF = {"ModelSpec": ("version_choice", {"version", "version_label"})}
 
 
-def _set_type(field: _Field, name: str) -> None:
+def _set_type(field: Any, name: str) -> None:
     if name[0].islower():
         field.type = getattr(_Field, f"TYPE_{name.upper()}")
     else:
