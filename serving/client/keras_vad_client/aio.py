@@ -63,7 +63,8 @@ class AsyncVadClient(ClientBase):
             VadClientError: If the server or the model does not answer, or the model is no detector.
         """
         if self._window is None:
-            self._window = Window.from_answer(await self._ask(self._describe_request()))
+            self._described(await self._ask(self._describe_request()))
+        assert self._window is not None
         return self._window
 
     async def status(self) -> list[ModelStatus]:
@@ -128,7 +129,7 @@ class AsyncVadClient(ClientBase):
                 while waiting and len(pending) < self._max_in_flight:
                     chunk = waiting.popleft()
                     if chunk.frames is not None or latest is None:
-                        latest = asyncio.create_task(self._ask(self._chunk_request(chunk, maps)))
+                        latest = asyncio.create_task(self._score_chunk(chunk, maps, window))
                     pending.append((chunk, latest))
                 # While a chunk cannot be sent, no frame is looked at, so that memory is bounded.
                 watched: set[asyncio.Task[Any]] = {coming} if coming and not waiting else set()
@@ -149,12 +150,19 @@ class AsyncVadClient(ClientBase):
                 if task is not None:
                     task.cancel()
 
-    async def _ask(self, request: Any) -> dict[str, np.ndarray]:
+    async def _score_chunk(self, chunk: Chunk, maps: bool, window: Window) -> dict[str, np.ndarray]:
+        response = await self._ask(self._chunk_request(chunk, maps))
+        if response.model_spec.version.value != self._described_version:
+            self._described(await self._ask(self._describe_request()))
+            self._check_same(window)
+        return read_outputs(response)
+
+    async def _ask(self, request: Any) -> Any:
         """The answer to one request, which is repeated while that is worth it."""
         backoff = Backoff(self._retry)
         while True:
             try:
-                return read_outputs(await self._predict(request, timeout=self._timeout))
+                return await self._predict(request, timeout=self._timeout)
             except grpc.RpcError as error:
                 wait = backoff.next(error.code())
                 if wait is None:

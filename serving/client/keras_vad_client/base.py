@@ -97,6 +97,7 @@ class ClientBase:
         self._resize = resize
         self._smoothing = smoothing
         self._window: Window | None = None
+        self._described_version = 0  # whose window it is
         self._closed = threading.Event()
         self._channel = self._open()
         self._predict = self._channel.unary_unary(
@@ -115,6 +116,19 @@ class ClientBase:
         if self._tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", self._tls.server_name))
         return self._api.secure_channel(self._target, self._tls.credentials(), options=options)
+
+    def _described(self, response: Any) -> None:
+        """Take the answer to ``_describe_request``."""
+        self._window = Window.from_answer(read_outputs(response))
+        self._described_version = response.model_spec.version.value
+
+    def _check_same(self, window: Window) -> None:
+        """Refuse to go on when the server has another version now, which looks at time in another way."""
+        if self._window != window:
+            raise VadClientError(
+                f"the server at {self._target} has changed model {self._named()} to version {self._described_version}, "
+                "whose window differs; start the stream again, or ask for one version."
+            )
 
     def _chunker(self, window: Window) -> Chunker:
         return Chunker(window, self._chunk_length)

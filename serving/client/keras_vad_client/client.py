@@ -83,7 +83,8 @@ class VadClient(ClientBase):
             VadClientError: If the server or the model does not answer, or the model is no detector.
         """
         if self._window is None:
-            self._window = Window.from_answer(self._ask(self._describe_request(), self._closed))
+            self._described(self._ask(self._describe_request(), self._closed))
+        assert self._window is not None
         return self._window
 
     def status(self) -> list[ModelStatus]:
@@ -167,14 +168,14 @@ class VadClient(ClientBase):
                 chunk = chunker.push(preparer.prepare(frame))
                 if chunk is not None:
                     yield from self._make_room(pending, assembler)
-                    latest = pool.submit(self._ask, self._chunk_request(chunk, maps), stopped)
+                    latest = pool.submit(self._score_chunk, chunk, maps, window, stopped)
                     pending.append((chunk, latest))
                 while pending and pending[0][1].done():
                     yield from _take(pending, assembler)
             for chunk in chunker.finish():
                 yield from self._make_room(pending, assembler)
                 if chunk.frames is not None or latest is None:
-                    latest = pool.submit(self._ask, self._chunk_request(chunk, maps), stopped)
+                    latest = pool.submit(self._score_chunk, chunk, maps, window, stopped)
                 pending.append((chunk, latest))
             while pending:
                 yield from _take(pending, assembler)
@@ -186,12 +187,19 @@ class VadClient(ClientBase):
         while len(pending) >= self._max_in_flight:
             yield from _take(pending, assembler)
 
-    def _ask(self, request: Any, stopped: threading.Event) -> dict[str, np.ndarray]:
+    def _score_chunk(self, chunk: Chunk, maps: bool, window: Window, stopped: threading.Event) -> dict[str, np.ndarray]:
+        response = self._ask(self._chunk_request(chunk, maps), stopped)
+        if response.model_spec.version.value != self._described_version:
+            self._described(self._ask(self._describe_request(), stopped))
+            self._check_same(window)
+        return read_outputs(response)
+
+    def _ask(self, request: Any, stopped: threading.Event) -> Any:
         """The answer to one request, which is repeated while that is worth it and nobody has stopped it."""
         backoff = Backoff(self._retry)
         while True:
             try:
-                return read_outputs(self._predict(request, timeout=self._timeout))
+                return self._predict(request, timeout=self._timeout)
             except grpc.RpcError as error:
                 wait = None if self._closed.is_set() else backoff.next(error.code())
                 if wait is None or stopped.wait(wait):
