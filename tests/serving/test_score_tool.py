@@ -2,7 +2,6 @@
 
 import csv
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +19,6 @@ ROOT = Path(__file__).parents[2]
 
 def video(n=40, size=WINDOW.size, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, *size, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="session")
-def target(server_port):
-    return f"127.0.0.1:{server_port}"
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +65,8 @@ class TestScoreTool:
             maps = client.score(source.frames, maps=True).maps
         np.testing.assert_array_equal(scores.maps, reduce_maps(maps, (4, 3)))
 
-    def test_nobody_listens(self, score_tool, frames_folder, tmp_path):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            server = f"127.0.0.1:{free.getsockname()[1]}"
+    def test_nobody_listens(self, score_tool, frames_folder, tmp_path, free_port):
+        server = f"127.0.0.1:{free_port}"
         argv = [str(frames_folder), "--server", server, "--model", "tiny", "--csv", str(tmp_path / "scores.csv")]
         with pytest.raises(VadError, match=rf"^no server answers at {server} \(.*start one there"):
             score_tool.main(argv)

@@ -111,7 +111,7 @@ class Chunker:
         chunks = [self._chunk(last_regular + span - length, n if complete else self._scored_to(last_regular))]
         if not complete:
             chunks.append(self._chunk(n - length, n))
-        return chunks
+        return [chunk for chunk in chunks if chunk.frames is not None or chunk.keep]
 
     def _chunk(self, start: int, keep_to: int) -> Chunk:
         keep = range(self._kept, keep_to)

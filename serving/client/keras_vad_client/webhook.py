@@ -111,4 +111,4 @@ class Webhook:
 
     def _dropped(self, event: dict[str, Any], reason: str) -> None:
         which = " ".join(str(event[key]) for key in ("state", "number") if key in event)
-        self._say(f"warning: an event ({which}) was dropped, as the webhook {self._url} took it not: {reason}.")
+        self._say(f"warning: an event ({which}) was dropped, as the webhook {self._url} did not take it: {reason}.")

@@ -301,8 +301,8 @@ class TestWebhook:
         assert server.taken == EVENTS[2:]
         assert server.asked == 1 + 3 + 3
         assert [sentence.split(f"{server.url} ")[1] for sentence in said] == [
-            "took it not: it answers 404 Not Found.",
-            "took it not: it answers 503 Service Unavailable.",
+            "did not take it: it answers 404 Not Found.",
+            "did not take it: it answers 503 Service Unavailable.",
         ]
         assert said[0].startswith("warning: an event (start 1) was dropped")
 

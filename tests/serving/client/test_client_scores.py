@@ -94,9 +94,9 @@ class TestScore:
             np.testing.assert_allclose(client.score(frames).raw, reference_scores(frames, gain=5), atol=1e-6)
 
     def test_messages_of_more_than_4_mib(self, target):
-        frames = np.repeat(make_video(2, size=(400, 300)), 20, axis=0)
+        frames = make_video(8, size=(400, 500))  # 4.6 MiB, and maps of 6.1 MiB
         with VadClient(target, "tiny", resize=False) as client:
-            assert len(client.score(frames, maps=True)) == 40
+            assert len(client.score(frames, maps=True)) == 8
 
     def test_a_camera_may_write_into_the_same_memory(self, target):
         frames = make_video()
