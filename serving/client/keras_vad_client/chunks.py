@@ -51,7 +51,7 @@ def fit_chunk_length(window: Window, chunk_length: int | None = None) -> int:
 
 
 class Chunker:
-    """Cuts one video into chunks while it arrives; holds the frames of one chunk and one hop.
+    """Cuts one video into chunks while it arrives; holds less than the frames of one chunk and one hop.
 
     Args:
         window: The model's window.
@@ -73,7 +73,7 @@ class Chunker:
         self._length = fit_chunk_length(window, chunk_length)
         self._regular = (self._length - window.span) // window.hop + 1  # windows in a chunk
         self._stride = (self._regular + 1 - _ceil_div(_scored_width(window), window.hop)) * window.hop
-        self._held: deque[Any] = deque(maxlen=self._length + window.hop)
+        self._held: deque[Any] = deque(maxlen=self._length + window.hop - 1)
         self._n = 0  # frames so far
         self._start = 0  # of the next chunk
         self._kept = 0  # frames below this number have their scores

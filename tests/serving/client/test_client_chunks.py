@@ -43,7 +43,7 @@ def cut(frames, window, chunk_length):
         chunk = chunker.push(frame)
         if chunk is not None:
             found.append((number, chunk))
-        assert len(chunker._held) <= fit_chunk_length(client_window(window), chunk_length) + window.hop
+        assert len(chunker._held) < fit_chunk_length(client_window(window), chunk_length) + window.hop
     return found, chunker.finish()
 
 
