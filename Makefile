@@ -41,11 +41,11 @@ picture: demo  ## make the README's picture from the demo's data and model
 		--output docs/images/scored_video.png --overwrite
 
 clean:  ## delete what can be made again: environment, demo, build files, caches (not runs/ and zoo/)
-	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo build *.egg-info serving/client/build serving/client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file is made last, so an installation that was interrupted starts again.
-$(INSTALLED): constraints.txt setup.py
+$(INSTALLED): constraints.txt setup.py serving/client/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); install Python 3.11 to 3.13 \
 	(Debian: apt-get install python3 python3-venv) or name one, as in make $(MAKECMDGOALS) PYTHON=python3.12." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: \
@@ -57,5 +57,5 @@ $(INSTALLED): constraints.txt setup.py
 	@echo "Setting up $(VENV); this takes a minute or two."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel
-	@$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e serving/client -e '.[dev]'
 	@touch $@

@@ -12,6 +12,7 @@ from keras_vad.errors import VadError
 from tools.demo import main
 
 ROOT = Path(__file__).parents[1]
+PATHS = f"{ROOT}{os.pathsep}{ROOT / 'serving' / 'client'}"
 
 
 def test_makes_all_results_also_over_those_of_a_run_before(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_makes_all_results_also_over_those_of_a_run_before(tmp_path: Path) -> No
 
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "demo.py"), "demo", "--quick"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": PATHS}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr

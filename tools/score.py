@@ -84,9 +84,34 @@ def _map_size() -> tuple[int, int]:
 def _score_served(
     video: "Video", server: str, model: str, timeout: float, map_size: tuple[int, int] | None
 ) -> "tuple[VideoScores, dict[str, object]]":
-    from serving.scorer import score_over_grpc
+    import numpy as np
 
-    scores = score_over_grpc(server, model, video.frames, timeout=timeout, map_size=map_size)
+    from keras_vad.scoring.maps import reduce_maps
+    from keras_vad.scoring.series import VideoScores
+
+    try:
+        from keras_vad_client import VadClient, VadClientError
+    except ImportError as error:
+        raise VadError("keras_vad_client is not installed, but --server needs it; run make venv.") from error
+
+    results, maps = [], []
+    try:
+        with VadClient(server, model, timeout=timeout) as client:
+            client.wait_ready(0)  # a wrong address or name is an error at once
+            for result in client.stream(video.frames, maps=map_size is not None):
+                results.append((result.frame, result.raw, result.calibrated))
+                if map_size is not None:
+                    assert result.map is not None
+                    maps.append(reduce_maps(result.map[np.newaxis], map_size))
+    except VadClientError as error:
+        raise VadError(str(error)) from error
+    frames, raw, calibrated = zip(*results, strict=True)
+    scores = VideoScores(
+        frame_index=np.array(frames, np.int64),
+        raw=np.array(raw, np.float32),
+        calibrated=np.array(calibrated, np.float32),
+        maps=np.concatenate(maps) if maps else None,
+    )
     return scores, {"model": model, "server": server}
 
 

@@ -14,6 +14,7 @@ from keras_vad.export import export
 from keras_vad.models.adv3dcae import Adv3DCAE
 
 ROOT = Path(__file__).parents[2]
+PATHS = f"{ROOT}{os.pathsep}{ROOT / 'serving' / 'client'}"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -39,7 +40,7 @@ def test_commands_and_code_run(page: Path, project: Path, tmp_path: Path) -> Non
     for model in (project / "zoo").iterdir():
         (tmp_path / "zoo" / model.name).mkdir()
         (tmp_path / "zoo" / model.name / "1").symlink_to(model / "1")
-    environment = {**os.environ, "KERAS_VAD_CACHE": str(project / "cache"), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "KERAS_VAD_CACHE": str(project / "cache"), "PYTHONPATH": PATHS}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("guide.py")), str(page)],

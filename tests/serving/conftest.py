@@ -1,6 +1,7 @@
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from client_server import Proxy
 from tiny_detector import export_tiny
 
 from serving.server import ModelStore, start_server
@@ -97,3 +99,28 @@ def score_tool():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def proxy(server_port):
+    """Start proxies before the server of ``tiny``: ``proxy(before=..., credentials=...)``."""
+    started = []
+
+    def start(**arguments):
+        started.append(Proxy(server_port, **arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def target(server_port):
+    return f"127.0.0.1:{server_port}"
+
+
+@pytest.fixture
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]

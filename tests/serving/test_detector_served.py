@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from keras_vad_client import VadClient, VadClientError
+from keras_vad_client.chunks import Chunk
 from PIL import Image
 
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.export import export
 from keras_vad.scoring.calibrate import calibration_knots
-from serving.scorer import ServedDetector, score_over_grpc
 from serving.server import ModelStore, start_server
 
 
@@ -57,14 +58,19 @@ def assert_same(found, expected):
 
 
 def test_describes_its_window(detector, target):
-    with ServedDetector(target, "noise") as served:
-        assert served.window == detector.window
+    expected = detector.window
+    with VadClient(target, "noise") as client:
+        window = client.window
+    for name in ("length", "step", "span", "hop", "size", "channels"):
+        assert getattr(window, name) == getattr(expected, name)
+    assert window.offsets == expected.scored
 
 
 @pytest.mark.parametrize(("n", "chunk_length"), [(8, None), (70, None), (70, 20)])
 def test_same_scores_as_in_process(detector, target, n, chunk_length):
     frames = video(n)
-    found = score_over_grpc(target, "noise", frames, chunk_length=chunk_length)
+    with VadClient(target, "noise", chunk_length=chunk_length) as client:
+        found = client.score(frames)
     expected = detector.score_video(frames, chunk_length=chunk_length)
     assert len(found) == n
     assert_same(found, expected)
@@ -72,7 +78,8 @@ def test_same_scores_as_in_process(detector, target, n, chunk_length):
 
 def test_same_maps_as_in_process(detector, target):
     frames = video(12)
-    found = score_over_grpc(target, "noise", frames, maps=True)
+    with VadClient(target, "noise") as client:
+        found = client.score(frames, maps=True)
     expected = detector.score_video(frames, maps=True)
     assert found.maps.shape == expected.maps.shape
     np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-4, atol=1e-6)
@@ -92,8 +99,10 @@ def test_score_tool_writes_the_same_file_both_ways(zoo, target, score_tool, tmp_
 
 
 def test_a_chunk_shorter_than_the_window_is_refused_by_the_graph(target):
-    with ServedDetector(target, "noise") as served, pytest.raises(VadError, match=r"INVALID_ARGUMENT: .* at least 8"):
-        served._predict("serving_default", frames=video(7)[None])
+    with VadClient(target, "noise") as client:
+        request = client._chunk_request(Chunk(list(video(7)), 0, range(7)), maps=False)
+        with pytest.raises(VadClientError, match=r"INVALID_ARGUMENT: .* at least 8"):
+            client._ask(request, client._closed)
 
 
 def test_score_tool_without_such_a_model(zoo, score_tool, tmp_path):

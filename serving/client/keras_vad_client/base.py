@@ -1,0 +1,240 @@
+"""What the two clients, with threads and with asyncio, have in common: settings, requests, and what errors mean."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+
+from keras_vad_client import messages
+from keras_vad_client.chunks import Chunk, Chunker
+from keras_vad_client.errors import VadClientError
+from keras_vad_client.frames import FramePreparer
+from keras_vad_client.results import Assembler
+from keras_vad_client.retry import Retry
+from keras_vad_client.smoothing import CausalMean
+from keras_vad_client.tensors import to_array, to_string_tensor, to_tensor
+from keras_vad_client.tls import Tls
+from keras_vad_client.window import Window
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+POLL_SECONDS = 0.25
+JPEG_QUALITY = 95
+
+_OPTIONS: tuple[tuple[str, Any], ...] = (
+    # gRPC's own limit of 4 MiB is less than a chunk of 64 frames of 160x160.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # By default the time between two tries to connect grows to minutes; a restarted server should be found at once.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # Clients in one process do not share a connection, so each has the server's attention.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """What the server says of one version of a model.
+
+    Args:
+        version: Its number.
+        state: START, LOADING, AVAILABLE, UNLOADING, END or UNKNOWN.
+        error: Why it is not available, if something went wrong; else empty.
+    """
+
+    version: int
+    state: str
+    error: str
+
+
+class ClientBase:
+    """Settings of a client, see ``VadClient`` for what they mean, and its connection."""
+
+    _api: Any  # ``grpc`` or ``grpc.aio``: they have the same names
+
+    def __init__(
+        self,
+        target: str,
+        model: str,
+        *,
+        version: int | None = None,
+        version_label: str | None = None,
+        chunk_length: int | None = None,
+        timeout: float = 120.0,
+        max_in_flight: int = 4,
+        retry: Retry | float = 60.0,
+        tls: Tls | None = None,
+        transport: str = "raw",
+        resize: bool = True,
+        smoothing: int = 1,
+    ) -> None:
+        if version is not None and version_label is not None:
+            raise VadClientError("a model has both a version and a version label, but one says which; give only one.")
+        if transport not in ("raw", "jpeg"):
+            raise VadClientError(f"transport is {transport!r}, but must be 'raw' or 'jpeg'.")
+        if not timeout > 0:
+            raise VadClientError(f"timeout is {timeout:g} s, but must be above 0.")
+        if max_in_flight < 1:
+            raise VadClientError(f"max_in_flight is {max_in_flight}, but must be at least 1 request.")
+        if chunk_length is not None and chunk_length < 1:
+            raise VadClientError(f"chunk length is {chunk_length}, but must be at least 1 frame.")
+        CausalMean(smoothing)  # says what is wrong with it now, not with the first answer
+        self._target = target
+        self._model = model
+        self._version = version
+        self._version_label = version_label
+        self._chunk_length = chunk_length
+        self._timeout = timeout
+        self._max_in_flight = max_in_flight
+        self._retry = retry if isinstance(retry, Retry) else Retry(total=retry)
+        self._tls = tls
+        self._jpeg = transport == "jpeg"
+        self._resize = resize
+        self._smoothing = smoothing
+        self._window: Window | None = None
+        self._described_version = 0  # whose window it is
+        self._closed = threading.Event()
+        self._channel = self._open()
+        self._predict = self._channel.unary_unary(
+            PREDICT, messages.PredictRequest.SerializeToString, messages.PredictResponse.FromString
+        )
+        self._get_status = self._channel.unary_unary(
+            GET_MODEL_STATUS,
+            messages.GetModelStatusRequest.SerializeToString,
+            messages.GetModelStatusResponse.FromString,
+        )
+
+    def _open(self) -> Any:
+        if self._tls is None:
+            return self._api.insecure_channel(self._target, options=_OPTIONS)
+        options = list(_OPTIONS)
+        if self._tls.server_name is not None:
+            options.append(("grpc.ssl_target_name_override", self._tls.server_name))
+        return self._api.secure_channel(self._target, self._tls.credentials(), options=options)
+
+    def _described(self, response: Any) -> None:
+        """Take the answer to ``_describe_request``."""
+        self._window = Window.from_answer(read_outputs(response))
+        self._described_version = response.model_spec.version.value
+
+    def _check_same(self, window: Window) -> None:
+        """Refuse to go on when the server has another version now, which looks at time in another way."""
+        if self._window != window:
+            raise VadClientError(
+                f"the server at {self._target} has changed model {self._named()} to version {self._described_version}, "
+                "whose window differs; start the stream again, or ask for one version."
+            )
+
+    def _chunker(self, window: Window) -> Chunker:
+        return Chunker(window, self._chunk_length)
+
+    def _preparer(self, window: Window) -> FramePreparer:
+        return FramePreparer(window.size if self._resize else None, JPEG_QUALITY if self._jpeg else None)
+
+    def _assembler(self, maps: bool) -> Assembler:
+        return Assembler(self._smoothing, maps)
+
+    def _check_maps(self, maps: bool) -> None:
+        if maps and self._jpeg:
+            raise VadClientError("there are no maps for frames that travel as JPEG; use transport 'raw' for maps.")
+
+    def _status_request(self) -> Any:
+        request = messages.GetModelStatusRequest()
+        request.model_spec.name = self._model
+        # TensorFlow Serving ignores labels here.
+        if self._version is not None:
+            request.model_spec.version.value = self._version
+        return request
+
+    def _describe_request(self) -> Any:
+        return self._predict_request("describe", query=to_tensor(np.zeros(1, np.int32)))
+
+    def _chunk_request(self, chunk: Chunk, maps: bool) -> Any:
+        assert chunk.frames is not None
+        if self._jpeg:
+            return self._predict_request("score_jpegs", jpegs=to_string_tensor(chunk.frames))
+        signature = "score_maps" if maps else "serving_default"
+        return self._predict_request(signature, frames=to_tensor(np.stack(chunk.frames)[np.newaxis]))
+
+    def _predict_request(self, signature: str, **inputs: Any) -> Any:
+        request = messages.PredictRequest()
+        request.model_spec.name = self._model
+        request.model_spec.signature_name = signature
+        if self._version is not None:
+            request.model_spec.version.value = self._version
+        if self._version_label is not None:
+            request.model_spec.version_label = self._version_label
+        for name, tensor in inputs.items():
+            request.inputs[name].MergeFrom(tensor)
+        return request
+
+    def _error(self, error: Any) -> VadClientError:
+        """What a failed call means for the user."""
+        code, details = error.code(), " ".join((error.details() or "").split())
+        return VadClientError(self._sentence(code, details), code)
+
+    def _sentence(self, code: grpc.StatusCode, details: str) -> str:
+        if code is grpc.StatusCode.UNAVAILABLE:
+            certificates = " and check the certificates" if self._tls else ""
+            return (
+                f"no server answers at {self._target} ({details}); start one there, or give the address of a running "
+                f"one{certificates}."
+            )
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return (
+                f"the server at {self._target} did not answer within {self._timeout:g} s; allow more time with "
+                "a longer timeout, or send shorter chunks."
+            )
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return (
+                f"the server at {self._target} has too much to do ({details}); send it fewer streams, or serve on more "
+                "machines."
+            )
+        if code is grpc.StatusCode.NOT_FOUND:
+            return (
+                f"the server at {self._target} has no model {self._named()} ({details}); give a model that it serves."
+            )
+        return f"the server at {self._target} refused model {self._named()}: {code.name}: {details}"
+
+    def _named(self) -> str:
+        version = "" if self._version is None else f" version {self._version}"
+        label = "" if self._version_label is None else f" labelled {self._version_label!r}"
+        return f"{self._model!r}{version}{label}"
+
+    def _not_ready(self, timeout: float, last: VadClientError | None, seen: list[ModelStatus]) -> VadClientError:
+        """Why waiting for the model has ended without it."""
+        if last is not None:
+            return last
+        states = ", ".join(f"version {one.version} {one.state} {one.error}".rstrip() for one in seen) or "no version"
+        return VadClientError(
+            f"model {self._named()} at {self._target} is not available after {timeout:g} s ({states}); wait longer, or "
+            "look into the server's log."
+        )
+
+
+def read_outputs(response: Any) -> dict[str, np.ndarray]:
+    """The outputs of a ``PredictResponse`` by name."""
+    return {name: to_array(tensor) for name, tensor in response.outputs.items()}
+
+
+def read_statuses(response: Any) -> list[ModelStatus]:
+    """The versions of a ``GetModelStatusResponse``, highest first."""
+    found = [
+        ModelStatus(
+            one.version,
+            messages.STATE_NAMES.get(one.state, str(one.state)),
+            one.status.error_message,
+        )
+        for one in response.model_version_status
+    ]
+    return sorted(found, key=lambda one: -one.version)
+
+
+def available(statuses: list[ModelStatus]) -> int | None:
+    """The highest version that answers, if one does."""
+    return next((one.version for one in statuses if one.state == messages.STATE_NAMES[messages.AVAILABLE]), None)

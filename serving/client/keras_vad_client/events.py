@@ -1,0 +1,128 @@
+"""From scores, as they come, to events: when something abnormal starts, that it goes on, and when it has ended."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from keras_vad_client.errors import VadClientError
+
+ALARM_BOUNDARY = 0.5  # of calibrated scores
+MERGE_WITHIN = 50  # frames; keras_vad.scoring.alarms groups by it
+
+
+@dataclass(frozen=True)
+class Event:
+    """Consecutive frames in which something abnormal happens, as far as they are known.
+
+    Args:
+        state: ``"start"``, ``"ongoing"`` or ``"end"``.
+        number: Counts the stream's events, from 1.
+        start: Its first frame.
+        end: Frame number after its last alarm so far.
+        peak: Frame number of the highest score so far.
+        score: The highest score.
+        start_s: Seconds from the start of the stream to ``start``; ``None`` if the frame rate is not known.
+        end_s: Likewise for ``end``.
+    """
+
+    state: str
+    number: int
+    start: int
+    end: int
+    peak: int
+    score: float
+    start_s: float | None = None
+    end_s: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they are written to JSON."""
+        return asdict(self)
+
+
+class EventTracker:
+    """Joins alarms into events, frame by frame, by the rule of ``keras_vad.scoring.alarms.alarm_runs``.
+
+    A frame whose score is above the boundary is an alarm; alarms at most ``merge_within`` frames apart are of one
+    event. So an event's end is known ``merge_within`` frames after its last alarm.
+
+    Args:
+        fps: Frames a second, to give times.
+        merge_within: See above; at least 1, which joins neighbours only.
+        boundary: Of calibrated scores.
+        report_every: While an event lasts, say so after as many frames.
+
+    Raises:
+        VadClientError: If an argument is out of range.
+
+    Example:
+    >>> tracker = EventTracker(merge_within=2)
+    >>> for frame, score in enumerate([0.1, 0.9, 0.8, 0.1, 0.1]):
+    ...     for event in tracker.push(frame, score):
+    ...         print(frame, event.state, event.start, event.end, event.peak)
+    1 start 1 2 1
+    4 end 1 3 1
+    """
+
+    def __init__(
+        self,
+        fps: float | None = None,
+        merge_within: int = MERGE_WITHIN,
+        boundary: float = ALARM_BOUNDARY,
+        report_every: int = MERGE_WITHIN,
+    ) -> None:
+        if fps is not None and not fps > 0:
+            raise VadClientError(f"frame rate is {fps}, but must be above 0.")
+        for name, value in (("merge_within", merge_within), ("report_every", report_every)):
+            if value < 1:
+                raise VadClientError(f"{name} is {value} frames, but must be at least 1.")
+        self._fps = fps
+        self._merge_within = merge_within
+        self._boundary = boundary
+        self._report_every = report_every
+        self._count = 0
+        self._event: Event | None = None
+        self._reported = 0
+
+    def push(self, frame: int, score: float) -> list[Event]:
+        """Take the next frame's score; give what there is to say: nothing, one event, or one's end and another's start.
+
+        Args:
+            frame: Frame number, above all before it. Frames without a score may be left out.
+            score: Calibrated, perhaps smoothed.
+        """
+        said = []
+        event = self._event
+        alarm = score > self._boundary
+        # The next alarm could come with the next frame at the earliest.
+        gap = frame - (event.end - 1) + (0 if alarm else 1) if event else 0
+        if event and gap > self._merge_within:
+            said.append(self._end(event))
+            event = None
+        if alarm and event is None:
+            self._count += 1
+            event = Event("start", self._count, frame, frame + 1, frame, float(score))
+            self._reported = frame
+            said.append(self._timed(event))
+        elif alarm and event:
+            event = replace(event, state="ongoing", end=frame + 1)
+            if score > event.score:
+                event = replace(event, peak=frame, score=float(score))
+        if event and frame - self._reported >= self._report_every:
+            self._reported = frame
+            said.append(self._timed(replace(event, state="ongoing")))
+        self._event = event
+        return said
+
+    def finish(self) -> list[Event]:
+        """The end of the event that still lasts when the stream has ended, if one does."""
+        event, self._event = self._event, None
+        return [self._end(event)] if event else []
+
+    def _end(self, event: Event) -> Event:
+        return self._timed(replace(event, state="end"))
+
+    def _timed(self, event: Event) -> Event:
+        if self._fps is None:
+            return event
+        return replace(event, start_s=event.start / self._fps, end_s=event.end / self._fps)

@@ -1,0 +1,276 @@
+"""What may go wrong on the way to a real server: the client gives every score, in order, or says what is wrong."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from client_server import make_video, wait_until
+from keras_vad_client import Retry, Tls, VadClient, VadClientError
+from keras_vad_client.retry import Backoff
+from tiny_detector import WINDOW, reference_scores
+
+ROOT = Path(__file__).parents[3]
+Code = grpc.StatusCode
+SHORT = 7  # frames in a chunk: many requests
+
+
+def assert_complete(frames, results):
+    assert [result.frame for result in results] == list(range(len(frames)))
+    np.testing.assert_allclose([result.raw for result in results], reference_scores(frames, gain=2), atol=1e-6)
+
+
+def test_in_order_though_answers_are_not(proxy):
+    chance = random.Random(0)
+    server = proxy(before=lambda number, context: time.sleep(chance.uniform(0, 0.05)))
+    frames = make_video(200)
+    with VadClient(server.target, "tiny", chunk_length=SHORT, max_in_flight=6) as client:
+        assert_complete(frames, list(client.stream(frames)))
+    assert 1 < server.most_at_once <= 6
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED])
+def test_repeats_what_passes(proxy, code):
+    server = proxy(before=lambda number, context: context.abort(code, "soon") if number % 3 else None)
+    frames = make_video(60)
+    with VadClient(server.target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01)) as client:
+        assert_complete(frames, list(client.stream(frames)))
+
+
+def test_does_not_repeat_what_will_not_pass(proxy):
+    server = proxy(before=lambda number, context: context.abort(Code.PERMISSION_DENIED, "you may\nnot"))
+    with (
+        VadClient(server.target, "tiny") as client,
+        pytest.raises(VadClientError, match=r"refused model 'tiny': PERMISSION_DENIED: you may not$"),
+    ):
+        client.score(make_video())
+    assert server.requests == 1
+
+
+def test_gives_up_after_the_total_time(proxy):
+    server = proxy(before=lambda number, context: context.abort(Code.RESOURCE_EXHAUSTED, "the queue is full"))
+    begun = time.monotonic()
+    with (
+        VadClient(server.target, "tiny", retry=Retry(total=0.5, first=0.05)) as client,
+        pytest.raises(VadClientError, match=r"has too much to do \(the queue is full\); send it fewer streams"),
+    ):
+        client.score(make_video())
+    assert 0.2 < time.monotonic() - begun < 5
+    assert server.requests > 2
+
+
+def test_waits_grow_and_are_drawn_by_chance():
+    retry = Retry(total=100, first=1, factor=2, longest=5)
+    runs = []
+    for _ in range(20):
+        backoff = Backoff(retry)
+        waits = [backoff.next(Code.UNAVAILABLE) for _ in range(5)]
+        assert all(most / 2 <= wait <= most for wait, most in zip(waits, [1, 2, 4, 5, 5], strict=True))
+        runs.append(tuple(waits))
+    assert len(set(runs)) == 20
+    assert Backoff(retry).next(Code.DEADLINE_EXCEEDED) is None
+    assert Backoff(Retry(total=0)).next(Code.UNAVAILABLE) is None
+
+
+def test_a_request_has_a_deadline(proxy):
+    silent = threading.Event()
+    server = proxy(before=lambda number, context: silent.wait(20) if number > 3 else None)
+    with VadClient(server.target, "tiny", chunk_length=SHORT, timeout=1) as client:
+        stream = client.stream(make_video())
+        assert next(stream).frame == 0
+        with pytest.raises(VadClientError, match="did not answer within 1 s") as error:
+            list(stream)
+    silent.set()
+    assert error.value.code is Code.DEADLINE_EXCEEDED
+
+
+def test_a_slow_consumer_bounds_what_is_taken_and_sent(proxy):
+    server = proxy()
+    taken = 0
+
+    def camera():
+        nonlocal taken
+        for frame in make_video(1000):
+            taken += 1
+            yield frame
+
+    with VadClient(server.target, "tiny", chunk_length=SHORT, max_in_flight=2) as client:
+        stream = client.stream(camera())
+        next(stream)
+        time.sleep(0.3)
+        # Two requests, one chunk that is being filled.
+        assert taken <= 4 * (SHORT + WINDOW.hop)
+        assert server.requests <= 1 + 3
+        stream.close()
+
+
+def test_a_slow_server_bounds_what_is_taken(proxy):
+    released = threading.Event()
+    server = proxy(before=lambda number, context: released.wait(20) if number > 1 else None)
+    taken = []
+    frames = make_video(300)
+
+    def camera():
+        for number, frame in enumerate(frames):
+            taken.append(number)
+            yield frame
+
+    results = []
+    with VadClient(server.target, "tiny", chunk_length=SHORT, max_in_flight=3) as client:
+        reader = threading.Thread(target=lambda: results.extend(client.stream(camera())))
+        reader.start()
+        wait_until(lambda: server.requests == 4)
+        time.sleep(0.3)
+        assert len(taken) <= 5 * (SHORT + WINDOW.hop)
+        assert server.requests == 4
+        released.set()
+        reader.join(30)
+    assert_complete(frames, results)
+    assert server.most_at_once == 3
+
+
+def test_scores_come_while_the_camera_runs(proxy):
+    """Every score is there soon after the chunk is full, not only at the end."""
+    server = proxy()
+    frames = make_video(60)
+    latest = -1
+    lags = []
+
+    def camera():
+        for number, frame in enumerate(frames):
+            time.sleep(0.02)
+            lags.append(number - latest)
+            yield frame
+
+    with VadClient(server.target, "tiny", chunk_length=SHORT) as client:
+        for result in client.stream(camera()):
+            latest = result.frame
+    assert latest == 59
+    # A chunk, the frames that wait for another window, and what a busy machine adds to the answer.
+    assert np.median(lags[10:]) <= SHORT + WINDOW.hop + 2
+
+
+def test_breaking_off_ends_the_threads(proxy):
+    server = proxy(before=lambda number, context: context.abort(Code.UNAVAILABLE, "gone") if number > 4 else None)
+    with VadClient(server.target, "tiny", chunk_length=SHORT) as client:
+        for _ in client.stream(make_video(200)):
+            break
+        wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("keras_vad_client")])
+
+
+# TensorFlow is loaded beforehand, while the other server runs: that takes most of the time.
+NEXT_SERVER = """
+import runpy, sys
+import serving.server
+sys.stdin.readline()
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_killed_and_restarted_server_loses_no_frame(zoo, tool_server):
+    serve = str(ROOT / "tools" / "serve.py")
+    first = tool_server("--zoo", str(zoo), "--port", "0")
+    code = f"import sys; sys.argv = [{serve!r}, *sys.argv[1:]]{NEXT_SERVER}"
+    port = first.wait_until_serving()
+    second = subprocess.Popen(
+        [sys.executable, "-c", code, "--zoo", str(zoo), "--port", str(port)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    frames = make_video(400)
+
+    def camera():
+        for number, frame in enumerate(frames):
+            if number == 200:
+                first.process.kill()  # SIGKILL: nothing is finished, nobody is told
+                first.process.wait()
+                second.stdin.write("\n")
+                second.stdin.flush()
+            yield frame
+
+    try:
+        with VadClient(f"127.0.0.1:{port}", "tiny", chunk_length=SHORT, retry=120) as client:
+            client.wait_ready(30)
+            assert_complete(frames, list(client.stream(camera())))
+        assert first.process.returncode == -signal.SIGKILL
+        assert second.poll() is None
+    finally:
+        second.kill()
+        second.communicate()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """ca, and server and client certificates that it has signed; `other` is signed by nobody."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    for name in ("ca", "other"):
+        subject = ("-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *subject)
+    for name in ("server", "client"):
+        subject = ("-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *subject)
+        (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+        signed_by = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signed_by)
+    return folder
+
+
+def server_credentials(folder, mutual):
+    pair = ((folder / "server.key").read_bytes(), (folder / "server.pem").read_bytes())
+    return grpc.ssl_server_credentials([pair], (folder / "ca.pem").read_bytes() if mutual else None, mutual)
+
+
+class TestTls:
+    @pytest.mark.parametrize("mutual", [False, True], ids=["tls", "mutual"])
+    def test_scores(self, proxy, certificates, mutual):
+        server = proxy(credentials=server_credentials(certificates, mutual))
+        pair = {"cert": certificates / "client.pem", "key": certificates / "client.key"} if mutual else {}
+        frames = make_video()
+        with VadClient(server.target, "tiny", tls=Tls(certificates / "ca.pem", **pair)) as client:
+            client.wait_ready(10)
+            assert_complete(frames, list(client.stream(frames)))
+
+    def test_a_server_that_nobody_vouches_for(self, proxy, certificates):
+        server = proxy(credentials=server_credentials(certificates, False))
+        with (
+            VadClient(server.target, "tiny", tls=Tls(certificates / "other.pem"), retry=0) as client,
+            pytest.raises(VadClientError, match=r"no server answers .* and check the certificates"),
+        ):
+            client.wait_ready(0)
+        assert server.requests == 0
+
+    def test_a_client_without_a_certificate(self, proxy, certificates):
+        server = proxy(credentials=server_credentials(certificates, True))
+        with (
+            VadClient(server.target, "tiny", tls=Tls(certificates / "ca.pem"), retry=0) as client,
+            pytest.raises(VadClientError, match="no server answers"),
+        ):
+            client.wait_ready(0)
+        assert server.requests == 0
+
+    def test_a_name_that_is_not_the_address(self, proxy, certificates):
+        server = proxy(credentials=server_credentials(certificates, False))
+        target = f"127.0.0.1:{server.port}"
+        tls = Tls(certificates / "ca.pem", server_name="localhost")
+        with VadClient(target, "tiny", tls=tls) as client:
+            assert client.wait_ready(10) == 10
+
+    def test_files(self, certificates, tmp_path):
+        (tmp_path / "empty.pem").touch()
+        for tls, sentence in [
+            (Tls(tmp_path / "nope.pem"), r"nope\.pem cannot be read \(No such file"),
+            (Tls(tmp_path / "empty.pem"), r"empty\.pem holds no certificate or key in PEM format"),
+            (Tls(cert=certificates / "client.pem"), "go together; give both, or neither"),
+        ]:
+            with pytest.raises(VadClientError, match=sentence):
+                VadClient("localhost:1", "tiny", tls=tls)
