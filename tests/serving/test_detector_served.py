@@ -1,5 +1,7 @@
 """A real detector, exported, served and scored: over gRPC and in process the numbers are the same."""
 
+import io
+
 import numpy as np
 import pytest
 from keras_vad_client import VadClient, VadClientError
@@ -55,6 +57,17 @@ def assert_same(found, expected):
     np.testing.assert_allclose(found.raw, expected.raw, rtol=1e-5)
     np.testing.assert_allclose(found.calibrated, expected.calibrated, atol=1e-5)
     np.testing.assert_array_equal(found.alarm, expected.alarm)
+
+
+def test_encoded_frames_have_the_scores_of_raw_ones(detector, target):
+    frames = video(20, seed=5)
+    images = []
+    for frame in frames:
+        with io.BytesIO() as file:
+            Image.fromarray(frame).save(file, "png")  # loses nothing, so the pixels are the same
+            images.append(file.getvalue())
+    with VadClient(target, "noise", transport="jpeg") as client:
+        assert_same(client.score(images), detector.score_video(frames))
 
 
 def test_describes_its_window(detector, target):
