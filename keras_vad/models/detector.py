@@ -158,9 +158,16 @@ class VideoAnomalyDetector(keras.Model):
             float32, (..., H, W, channels): resized, gray if the window has one channel, in [0, 1], minus the
             background if the method subtracts it.
         """
-        frames = tf.cast(resize_frames(frames, self.window.size), tf.float32) / 255.0
+        frames = resize_frames(frames, self.window.size)
         if self.window.channels == 1:
-            frames = tf.reduce_sum(frames * tf.constant(_LUMA), axis=-1, keepdims=True)
+            # Channel by channel: a sum over an axis of 3 takes twice the time.
+            colours = tf.unstack(frames, axis=-1)
+            grays = [
+                weight / 255.0 * tf.cast(colour, tf.float32) for weight, colour in zip(_LUMA, colours, strict=True)
+            ]
+            frames = tf.add_n(grays)[..., None]
+        else:
+            frames = tf.cast(frames, tf.float32) / 255.0
         if self.background is not None:
             frames -= tf.convert_to_tensor(self.background)
         return frames

@@ -25,6 +25,10 @@ from keras_vad.window import Window, as_size
 _BOX_HEIGHTS = (0.2, 0.7)
 _BOX_WIDTHS = (0.15, 0.6)
 
+# Change is small: a tenth of the range where somebody walks, nothing elsewhere. Without a gain its variance after the
+# first convolution is below the epsilon of the batch normalisation, which then leaves it small.
+_CHANGE_GAIN = 4.0
+
 
 @keras.saving.register_keras_serializable(package="keras_vad")
 class LocalPlaybackRate(VideoAnomalyDetector):
@@ -245,7 +249,9 @@ class LocalPlaybackRate(VideoAnomalyDetector):
 
     def seen(self, clips: tf.Tensor) -> tf.Tensor:
         """What the network sees of clips, float32 (batch, T, H, W, 1): change only, or everything."""
-        return clips - (tf.reduce_mean(clips, axis=1, keepdims=True) if self.subtract_clip_mean else 0.5)
+        if not self.subtract_clip_mean:
+            return clips - 0.5
+        return _CHANGE_GAIN * (clips - tf.reduce_mean(clips, axis=1, keepdims=True))
 
     def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
         """How much faster than normal the clips look, and where.
