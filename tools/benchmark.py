@@ -4,6 +4,8 @@ Examples:
 python tools/benchmark.py training --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
 python tools/benchmark.py memory --frames 100000 --size 256 --dir /tmp/long
 python tools/benchmark.py streaming --recipe decoupled_ucsdped2
+python tools/benchmark.py cameras --model local_playback --recipe local_playback_ucsdped2_compact
+python tools/benchmark.py serving --model local_playback_ucsdped2_compact --seconds 600
 """
 
 import argparse
@@ -43,8 +45,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     streaming.add_argument("--recipe", default="decoupled_ucsdped2", help="its model, with random weights")
     streaming.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE")
     streaming.add_argument("--frames", type=int, default=60, help="frames of the video (default: %(default)s)")
+    cameras = kinds.add_parser("cameras", help="how many cameras one core keeps up with, by calls in this process")
+    cameras.add_argument("--model", required=True, help="key of the method")
+    cameras.add_argument("--recipe", required=True, help="its model, with random weights")
+    cameras.add_argument("--fps", type=float, default=10.0, help="frames a second of a camera (default: %(default)g)")
+    cameras.add_argument("--frames", type=int, default=512, help="frames of the video (default: %(default)s)")
+    serving = kinds.add_parser("serving", help="a served model under the load of many cameras, beside calls in process")
+    serving.add_argument("--model", required=True, help="name in the zoo")
+    serving.add_argument("--zoo", type=Path, default=Path("zoo"), help="zoo folder (default: %(default)s)")
+    serving.add_argument("--streams", type=int, default=16, help="cameras at once (default: %(default)s)")
+    serving.add_argument("--seconds", type=float, default=600.0, help="how long (default: %(default)g)")
+    serving.add_argument("--fps", type=float, help="frames a second of a camera (default: all that the server takes)")
+    serving.add_argument("--chunk", type=int, help="frames in a request (default: the client's)")
     args = parser.parse_args(argv)
-    result = {"training": _training, "memory": _memory, "streaming": _streaming}[args.kind](args)
+    kinds_of = {
+        "training": _training,
+        "memory": _memory,
+        "streaming": _streaming,
+        "cameras": _cameras,
+        "serving": _serving,
+    }
+    result = kinds_of[args.kind](args)
     print(json.dumps(result, indent=2))
     return 0
 
@@ -186,6 +207,37 @@ def _streaming(args: argparse.Namespace) -> dict[str, Any]:
         **{f"{name}_frames_per_second": round(rate, 2) for name, rate in medians.items()},
         "streaming_over_windowed": round(medians["streaming"] / medians["windowed"], 1),
     }
+
+
+def _cameras(args: argparse.Namespace) -> dict[str, Any]:
+    core = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})  # before TensorFlow counts the processors
+    load_tensorflow()
+
+    from keras_vad.models.registry import build
+    from keras_vad.training.recipe import load_recipe
+
+    detector = build(args.model, **load_recipe(args.recipe).model)
+    video = np.random.default_rng(0).integers(0, 256, (args.frames, *detector.window.size, 3), dtype=np.uint8)
+    rates = []
+    for repeat in range(4):  # the first one builds the graph
+        started = time.perf_counter()
+        detector.score_video(video)
+        if repeat:
+            rates.append(len(video) / (time.perf_counter() - started))
+    rate = float(np.median(rates))
+    return {
+        "model": args.model,
+        "input": list(detector.window.size),
+        "frames_per_second_on_one_core": round(rate, 1),
+        f"cameras_of_{args.fps:g}_fps": int(rate / args.fps),
+    }
+
+
+def _serving(args: argparse.Namespace) -> dict[str, Any]:
+    from serving.load_test import Load, load_test
+
+    return load_test(args.zoo, args.model, Load(args.streams, args.seconds, args.fps, args.chunk))
 
 
 def _write_video(path: Path, n_frames: int, size: int, seed: int) -> None:

@@ -50,6 +50,17 @@ def fit_chunk_length(window: Window, chunk_length: int | None = None) -> int:
     return window.span + hops * window.hop
 
 
+def new_frames(window: Window, length: int) -> int:
+    """Frames from the start of one chunk to that of the next: those of a chunk that the one before does not score.
+
+    Args:
+        window: The model's window.
+        length: Frames in a chunk, from ``fit_chunk_length``.
+    """
+    windows = (length - window.span) // window.hop + 1
+    return (windows + 1 - _ceil_div(_scored_width(window), window.hop)) * window.hop
+
+
 class Chunker:
     """Cuts one video into chunks while it arrives; holds less than the frames of one chunk and one hop.
 
@@ -72,7 +83,7 @@ class Chunker:
         self._window = window
         self._length = fit_chunk_length(window, chunk_length)
         self._regular = (self._length - window.span) // window.hop + 1  # windows in a chunk
-        self._stride = (self._regular + 1 - _ceil_div(_scored_width(window), window.hop)) * window.hop
+        self._stride = new_frames(window, self._length)
         self._held: deque[Any] = deque(maxlen=self._length + window.hop - 1)
         self._n = 0  # frames so far
         self._start = 0  # of the next chunk
