@@ -14,7 +14,6 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -314,10 +313,6 @@ class TestGetModelStatus:
         request = get_model_status_pb2.GetModelStatusRequest()
         assert refused(model_stub.GetModelStatus, request) == (Code.INVALID_ARGUMENT, "Missing ModelSpec")
 
-    def test_reload_is_unimplemented(self, model_stub):
-        code, _ = refused(model_stub.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest())
-        assert code is Code.UNIMPLEMENTED
-
 
 class TestModelStore:
     def test_serves_the_highest_version_by_number(self, zoo):
@@ -329,12 +324,18 @@ class TestModelStore:
         shutil.copytree(zoo, tmp_path / "zoo")
         store = ModelStore(tmp_path / "zoo")
         store.refresh()
-        old, other = store.get("tiny"), store.get("other")
-        export_tiny(tmp_path / "zoo" / "tiny" / "11", gain=3.0)
-        store.refresh()
-        assert store.versions("tiny") == [11]
-        assert store.get("other") is other
-        assert old.predict("describe", {"query": tf.make_tensor_proto([0])})["span"].numpy().tolist() == [WINDOW.span]
+        with store.lease("tiny") as old, store.lease("other") as other:
+            export_tiny(tmp_path / "zoo" / "tiny" / "11", gain=3.0)
+            store.refresh()
+            assert store.versions("tiny") == [11]
+            assert [(status.version, status.state.name) for status in store.statuses("tiny")] == [
+                (10, "UNLOADING"),
+                (11, "AVAILABLE"),
+            ]
+            assert old.run("describe", {"query": np.int32([0])})["span"].tolist() == [WINDOW.span]
+        assert store.statuses("tiny")[0].state.name == "END"
+        with store.lease("other") as same:
+            assert same is other
 
     def test_no_folder(self, tmp_path):
         with pytest.raises(VadError, match=r"there is no zoo folder .*nope; export a model into it"):
