@@ -198,7 +198,7 @@ def read_batching(path: Path) -> BatchingOptions:
     size = number("max_batch_size", 1000, 1)
     allowed = tuple(parameters.allowed_batch_sizes)
     fits = not allowed or (allowed[-1] == size and allowed[0] > 0 and list(allowed) == sorted(set(allowed)))
-    _checked(path, "allowed_batch_sizes", list(allowed), fits, f"ascending and to end with max_batch_size, {size}")
+    _checked(path, "allowed_batch_sizes", list(allowed), fits, f"ascending and end with max_batch_size, {size}")
     return BatchingOptions(
         max_batch_size=size,
         timeout=number("batch_timeout_micros", 0, 0) / 1e6,
@@ -242,7 +242,7 @@ def read_metrics_path(path: Path) -> str | None:
     if not prometheus.enable:
         return None
     where = prometheus.path or METRICS_PATH
-    return _checked(path, "path", where, where.startswith("/"), "to begin with /")
+    return _checked(path, "path", where, where.startswith("/"), "a path that begins with /")
 
 
 def _read(path: Path, message: Callable[[], Any]) -> Any:

@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_vad.errors import VadError
-from serving.status import RequestError, invalid
+from serving.status import RequestError, invalid, status_of
 from serving.tensors import array_of, dtype_name
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -41,7 +41,8 @@ class ServedModel:
             self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = saved_model.meta_graphs[0].signature_def
             self._warm_up(path / WARM_UP_FILE)
         except Exception as error:  # There is no telling what a damaged file makes TensorFlow raise.
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            _, message = status_of(error) or (None, str(error))
+            reason = (message.strip().splitlines() or [type(error).__name__])[0]
             raise VadError(
                 f"{path} cannot be served: {reason}; export the model again or remove this version."
             ) from error

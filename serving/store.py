@@ -263,6 +263,11 @@ class ModelStore:
                 failures.append(error)
         if not aspired or set(aspired) & set(self.versions(settings.name)):
             self._retire(settings.name, keep=aspired)
+        with self._lock:
+            entries = self._entries.get(settings.name, {})
+            ended = sorted(number for number, entry in entries.items() if entry.state is State.END)
+            for number in ended[:-_ENDED_VERSIONS_KEPT]:
+                del entries[number]
         return failures
 
     def _load(self, name: str, number: int, path: Path) -> None:
@@ -299,9 +304,6 @@ class ModelStore:
                     if not entry.requests:
                         entry.end()
                     logger.info("%s, version %d goes", name, number, extra={"model": name, "version": number})
-            ended = sorted(number for number, entry in entries.items() if entry.state is State.END)
-            for number in ended[:-_ENDED_VERSIONS_KEPT]:
-                del entries[number]
         if retired:
             gc.collect()  # A loaded model refers to itself, and is large.
 
