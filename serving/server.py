@@ -26,6 +26,7 @@ from keras_vad.errors import VadError
 from serving.batching import Batcher
 from serving.config import METRICS_PATH, BatchingOptions, Tls
 from serving.metrics import Metrics, MetricsServer
+from serving.parsing import ParseErrors
 from serving.servicers import ModelServicer, PredictionServicer, RequestsUnderWay
 from serving.store import ModelStore
 
@@ -135,6 +136,7 @@ def start_server(
         futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="request"),
         options=(*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)),
         maximum_concurrent_rpcs=_MOST_REQUESTS,
+        interceptors=[ParseErrors()],
     )
     address = f"{host}:{port}"
     try:
