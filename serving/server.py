@@ -20,7 +20,12 @@ from types import FrameType
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    model_service_pb2,
+    model_service_pb2_grpc,
+    prediction_service_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from keras_vad.errors import VadError
 from serving.batching import Batcher
@@ -32,7 +37,11 @@ from serving.store import ModelStore
 
 logger = logging.getLogger(__name__)
 
-SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+# Reflection tells the descriptors that lie behind these names.
+_SERVICES = (
+    prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 # Every request that waits has a thread. More requests than this are refused with RESOURCE_EXHAUSTED.
 _MOST_REQUESTS = 256
@@ -154,10 +163,10 @@ def start_server(
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(*parts), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(*parts), server)
     health_servicer = health.HealthServicer()
-    for service in ("", *SERVICES):
+    for service in ("", *_SERVICES):
         health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    reflection.enable_server_reflection((*SERVICES, _HEALTH_SERVICE, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection((*_SERVICES, _HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     server.start()
     return Server(server, batcher, health_servicer, under_way, metrics), bound
 

@@ -46,6 +46,8 @@ def array_of(name: str, proto: tensor_pb2.TensorProto, shape: tf.TensorShape) ->
     try:
         if proto.tensor_content and dtype != tf.string:
             return np.frombuffer(proto.tensor_content, dtype.as_numpy_dtype).reshape(sent)
+        if dtype == tf.string and len(proto.string_val) != elements:
+            raise parsing_error  # One text for all elements would be copied for each.
         if elements * dtype.size > _LARGEST_EXPANSION:
             raise parsing_error
         return tf.make_ndarray(proto)

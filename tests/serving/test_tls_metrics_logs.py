@@ -125,13 +125,16 @@ class TestHealthAndReflection:
             "tensorflow.serving.PredictionService",
         }
 
-    def test_reflection_describes_a_service_and_its_messages(self, health, channel):
+    @pytest.mark.parametrize(
+        ("service", "message"), [("PredictionService", b"PredictRequest"), ("ModelService", b"ReloadConfigRequest")]
+    )
+    def test_reflection_describes_a_service_and_its_messages(self, health, channel, service, message):
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        symbol = "tensorflow.serving.PredictionService"
+        symbol = f"tensorflow.serving.{service}"
         request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
         (answer,) = stub.ServerReflectionInfo(iter([request]), timeout=60)
         files = answer.file_descriptor_response.file_descriptor_proto
-        assert any(b"PredictRequest" in file for file in files)
+        assert sum(message in file for file in files) >= 2, "the service and the message"
 
 
 class TestLimits:
