@@ -218,8 +218,10 @@ def test_malformed_messages_to_health(asks_local_server, served_at, nothing_is_l
                 watch.cancel()
 
 
-def test_expansion_is_bounded(channel):
+def test_expansion_is_bounded(channel, asks_local_server):
     """A few bytes that stand for many values: at most 64 MiB of them."""
+    if not asks_local_server:
+        pytest.skip("TensorFlow Serving takes the memory")
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     request = predict_request({}, signature="describe")
     request.inputs["query"].CopyFrom(tf.make_tensor_proto(np.int32([0])))
