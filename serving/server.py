@@ -1,423 +1,174 @@
 """A local server that speaks TensorFlow Serving's gRPC API over a zoo folder.
 
 In production the zoo is served by TensorFlow Serving itself; this server stands in for it where installing that is too
-much: the demo, the tests, a laptop. It answers the same messages with the same status codes and, where TensorFlow
-Serving has one, the same text, so that a client cannot tell the two apart.
+much: the demo, the tests, a laptop, a box beside the cameras. It answers the same messages with the same status codes
+and, where TensorFlow Serving has one, the same text, so that a client cannot tell the two apart.
 
-Two parts: ``ModelStore`` knows which models are loaded and runs them, the servicers translate between it and gRPC.
+``store.ModelStore`` knows which models are loaded, ``batching.Batcher`` computes requests, ``servicers`` translate
+between them and gRPC; here they are put together, started and stopped.
 """
 
-# The method names of the servicers are those of the gRPC services.
-# ruff: noqa: N802
-
-import functools
 import logging
-import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
 from concurrent import futures
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
 
 import grpc
-import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.framework import tensor_pb2, types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_pb2,
+    model_service_pb2,
     model_service_pb2_grpc,
-    predict_pb2,
+    prediction_service_pb2,
     prediction_service_pb2_grpc,
 )
 
 from keras_vad.errors import VadError
+from serving.batching import Batcher
+from serving.config import METRICS_PATH, BatchingOptions, Tls
+from serving.metrics import Metrics, MetricsServer
+from serving.parsing import ParseErrors
+from serving.servicers import ModelServicer, PredictionServicer, RequestsUnderWay
+from serving.store import ModelStore
 
 logger = logging.getLogger(__name__)
 
-SERVER_OPTIONS = (
-    # As TensorFlow Serving. gRPC's own default of 4 MiB is less than a chunk of 64 frames of 160x160.
-    ("grpc.max_receive_message_length", -1),
+# Reflection tells the descriptors that lie behind these names.
+_SERVICES = (
+    prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
+_HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+# Every request that waits has a thread. More requests than this are refused with RESOURCE_EXHAUSTED.
+_MOST_REQUESTS = 256
+_QUIET_SECONDS = 0.1
+_OPTIONS = (
+    # gRPC's own default of 4 MiB is less than a chunk of 64 frames of 160x160.
     ("grpc.max_send_message_length", -1),
     # Otherwise a second server on the same port starts without an error and takes half of the requests.
     ("grpc.so_reuseport", 0),
+    # A client that asks and does not read makes us keep so many answers for it, and no more.
+    ("grpc.max_concurrent_streams", 64),
+    # Cameras' connections are idle for long; those that died are found out, and clients may look after theirs, too.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
-_DEFAULT_SIGNATURE = "serving_default"
-_INIT_SIGNATURE = "__saved_model_init_op"
-_MESSAGE_LIMIT = 1024
-# TensorFlow's and gRPC's status codes are the same numbers.
-_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
-# The fields in which TensorFlow Serving answers; clients that read `float_val` rely on them.
-_VALUE_FIELDS = {tf.float32: "float_val", tf.float64: "double_val", tf.int32: "int_val", tf.int64: "int64_val"}
 
 
-class RequestError(Exception):
-    """A request that cannot be answered: its gRPC status code and the message for the caller."""
+class Server:
+    """A server that is running; see ``start_server``.
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
-
-
-class ServedModel:
-    """One version of a model, loaded.
-
-    Args:
-        name: Name of the model: its folder in the zoo.
-        version: Number of the version: the folder below.
-        path: Folder with ``saved_model.pb``.
-
-    Raises:
-        VadError: If the folder holds no SavedModel that TensorFlow can load.
+    Attributes:
+        metrics: What it counts.
     """
 
-    def __init__(self, name: str, version: int, path: Path) -> None:
-        self.name = name
-        self.version = version
-        try:
-            saved_model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-            self._loaded = tf.saved_model.load(str(path))
-        except (OSError, ValueError, DecodeError, tf.errors.OpError) as error:
-            raise VadError(
-                f"{path} cannot be served: {str(error).splitlines()[0]}; export the model again or remove this version."
-            ) from error
-        self.signature_defs: Mapping[str, meta_graph_pb2.SignatureDef] = saved_model.meta_graphs[0].signature_def
-
-    @property
-    def signatures(self) -> list[str]:
-        """Names of the signatures that can be called."""
-        return sorted(name for name in self.signature_defs if name != _INIT_SIGNATURE)
-
-    def predict(
+    def __init__(
         self,
-        signature_name: str,
-        inputs: Mapping[str, tensor_pb2.TensorProto],
-        output_filter: Iterable[str] = (),
-    ) -> dict[str, tf.Tensor]:
-        """Run a signature.
+        server: grpc.Server,
+        batcher: Batcher,
+        health_servicer: health.HealthServicer,
+        under_way: RequestsUnderWay,
+        metrics: Metrics,
+    ) -> None:
+        self._server = server
+        self._batcher = batcher
+        self._health = health_servicer
+        self._under_way = under_way
+        self.metrics = metrics
+
+    def announce_stop(self) -> None:
+        """Tell those who ask for its health that it will stop; it still answers everything."""
+        self._health.enter_graceful_shutdown()
+
+    def stop(self, grace: float | None) -> threading.Event:
+        """Take no new requests, and finish those that have begun.
 
         Args:
-            signature_name: One of ``signatures``.
-            inputs: A tensor for every input of the signature.
-            output_filter: Names of the outputs wanted; all if empty.
+            grace: Seconds that they may still take; ``None`` cancels them.
 
         Returns:
-            The outputs by name.
-
-        Raises:
-            RequestError: If the request does not fit the signature.
-            tf.errors.OpError: If the graph refuses the values, such as a chunk shorter than the window.
+            An event that is set when everything has stopped.
         """
-        if signature_name not in self.signatures:
-            raise RequestError(
-                grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.'
-            )
-        signature = self.signature_defs[signature_name]
-        wanted = _wanted_outputs(signature, output_filter)
-        tensors = _input_tensors(signature, inputs)
-        outputs = self._loaded.signatures[signature_name](**tensors)
-        return {name: outputs[name] for name in wanted}
+        self.announce_stop()
+        stopped = self._server.stop(grace)
+        all_stopped = threading.Event()
+
+        def finish() -> None:
+            if grace is not None:
+                # Those that arrived with the signal have begun a moment later.
+                stopped.wait(_QUIET_SECONDS)
+                self._under_way.wait_for_none(grace)
+            # Watchers of its health would stay to the end of the grace period.
+            self._server.stop(None)
+            stopped.wait()
+            self._batcher.stop()
+            all_stopped.set()
+
+        threading.Thread(target=finish, name="stop").start()
+        return all_stopped
 
 
-def _wanted_outputs(signature: meta_graph_pb2.SignatureDef, output_filter: Iterable[str]) -> list[str]:
-    wanted: list[str] = []
-    for name in output_filter:
-        if name not in signature.outputs:
-            raise _invalid(
-                f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
-                f"{{{','.join(sorted(signature.outputs))}}}."
-            )
-        if name in wanted:
-            raise _invalid(f"duplicate output tensor alias: {name}")
-        wanted.append(name)
-    return wanted or list(signature.outputs)
-
-
-def _input_tensors(
-    signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, tensor_pb2.TensorProto]
-) -> dict[str, tf.Tensor]:
-    sent, required = set(inputs), set(signature.inputs)
-    if sent != required:
-        raise _invalid(
-            f"input size does not match signature: {len(sent)}!={len(required)} "
-            f"len({{{','.join(sorted(sent))}}}) != len({{{','.join(sorted(required))}}}). "
-            f"Sent extra: {{{','.join(sorted(sent - required))}}}. "
-            f"Missing but required: {{{','.join(sorted(required - sent))}}}."
-        )
-    tensors = {}
-    for name, info in signature.inputs.items():
-        proto = inputs[name]
-        if proto.dtype != info.dtype:
-            raise _invalid(f"Expected input {name} to be {_dtype_name(info.dtype)} but get {_dtype_name(proto.dtype)}.")
-        try:
-            value = tf.make_ndarray(proto)
-        except (TypeError, ValueError) as error:
-            raise _invalid(f"tensor parsing error: {name}") from error
-        shape = tf.TensorShape(info.tensor_shape)
-        if not shape.is_compatible_with(value.shape):
-            raise _invalid(f"Expected input {name} to have shape {shape} but get {tf.TensorShape(value.shape)}.")
-        tensors[name] = tf.constant(value)
-    return tensors
-
-
-def _dtype_name(dtype: int) -> str:
-    """The name in TensorFlow Serving's messages: ``float`` for DT_FLOAT."""
-    known = types_pb2.DataType.DESCRIPTOR.values_by_number.get(dtype)
-    return known.name.removeprefix("DT_").lower() if known else f"unknown dtype enum: {dtype}"
-
-
-class ModelStore:
-    """The models of a zoo folder, ``<zoo>/<name>/<version>/saved_model.pb``: for every name its highest version.
-
-    Folders that hold no such file, and names that begin with a dot (a version that is being written), are no models.
-
-    Args:
-        zoo: The zoo folder.
-
-    Example:
-    >>> store = ModelStore("zoo")                     # doctest: +SKIP
-    >>> store.refresh()                               # doctest: +SKIP
-    >>> store.get("adv3dcae_ucsdped2").version        # doctest: +SKIP
-    1
-    """
-
-    def __init__(self, zoo: str | Path) -> None:
-        self._zoo = Path(zoo)
-        # Never changed in place: a request that is being answered keeps the models it found.
-        self._models: dict[str, dict[int, ServedModel]] = {}
-
-    def refresh(self) -> None:
-        """Load the highest version of every model, unless it is loaded already, and drop the others.
-
-        Raises:
-            VadError: If the folder is missing, holds no model, or a version cannot be loaded.
-        """
-        if not self._zoo.is_dir():
-            raise VadError(f"there is no zoo folder {self._zoo}; export a model into it, or name another with --zoo.")
-        models: dict[str, dict[int, ServedModel]] = {}
-        for folder in sorted(self._zoo.iterdir()):
-            versions = {} if folder.name.startswith(".") else _versions(folder)
-            if versions:
-                latest = max(versions)
-                loaded = self._models.get(folder.name, {}).get(latest)
-                models[folder.name] = {latest: loaded or ServedModel(folder.name, latest, versions[latest])}
-        if not models:
-            raise VadError(
-                f"the zoo folder {self._zoo} holds no exported model (expected "
-                f"{self._zoo}/<name>/<version>/saved_model.pb); export one into it, or name another with --zoo."
-            )
-        self._models = models
-
-    def models(self) -> list[ServedModel]:
-        """All loaded versions, ordered by name and version."""
-        return [model for name in sorted(self._models) for _, model in sorted(self._models[name].items())]
-
-    def get(self, name: str, version: int | None = None) -> ServedModel:
-        """The model to ask.
-
-        Args:
-            name: Name of the model.
-            version: Number of the version; the highest if ``None``.
-
-        Raises:
-            RequestError: NOT_FOUND if it is not loaded.
-        """
-        versions = self._models.get(name, {})
-        if not versions or (version is not None and version not in versions):
-            request = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            raise RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
-        return versions[max(versions) if version is None else version]
-
-    def versions(self, name: str) -> list[int]:
-        """The loaded versions of a model, in order; none if the model is unknown."""
-        return sorted(self._models.get(name, {}))
-
-
-def _versions(folder: Path) -> dict[int, Path]:
-    """The numbered folders of a model; empty if none of them holds a SavedModel."""
-    if not folder.is_dir():
-        return {}
-    versions = {int(path.name): path for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal()}
-    return versions if any((path / "saved_model.pb").is_file() for path in versions.values()) else {}
-
-
-_Servicer = TypeVar("_Servicer")
-
-
-def _rpc(method: Callable[[_Servicer, Any], Any]) -> Callable[[_Servicer, Any, grpc.ServicerContext], Any]:
-    """A gRPC handler from a method that returns the response or raises: every error becomes a status code."""
-
-    @functools.wraps(method)
-    def handler(self: _Servicer, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return method(self, request)
-        except RequestError as error:
-            code, message = error.code, str(error)
-        except tf.errors.OpError as error:
-            code, message = _STATUS_CODES[error.error_code], _runtime_message(error)
-        except Exception:
-            logger.exception("%s failed", method.__name__)
-            code, message = grpc.StatusCode.INTERNAL, f"{method.__name__} failed; the server's log says why."
-        if len(message) > _MESSAGE_LIMIT:
-            # gRPC sends the message in a header, and clients refuse headers of more than 8 KiB.
-            message = message[: _MESSAGE_LIMIT - 14] + "...(truncated)"
-        return context.abort(code, message)
-
-    return handler
-
-
-def _runtime_message(error: tf.errors.OpError) -> str:
-    """The runtime's own message, which TensorFlow Serving sends, without what TensorFlow's Python puts around it."""
-    message = error.message.split("<stack traces unavailable>\n")[-1]
-    return re.sub(r" \[Op:\w+\]$", "", message)
-
-
-def _unimplemented(method: str) -> RequestError:
-    return RequestError(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served; the models answer Predict.")
-
-
-class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """``tensorflow.serving.PredictionService``: runs models and describes their signatures."""
-
-    def __init__(self, store: ModelStore) -> None:
-        self._store = store
-
-    @_rpc
-    def Predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
-        """Run one signature of a model."""
-        model = _requested(self._store, request)
-        signature_name = request.model_spec.signature_name or _DEFAULT_SIGNATURE
-        outputs = model.predict(signature_name, request.inputs, request.output_filter)
-        response = predict_pb2.PredictResponse()
-        response.model_spec.name = model.name
-        response.model_spec.version.value = model.version
-        response.model_spec.signature_name = signature_name
-        for name, value in outputs.items():
-            response.outputs[name].CopyFrom(_tensor_proto(value))
-        return response
-
-    @_rpc
-    def GetModelMetadata(
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest
-    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """The signatures of a model: metadata field ``signature_def``, a packed ``SignatureDefMap``."""
-        if not request.HasField("model_spec"):
-            raise _invalid("Missing ModelSpec")
-        if not request.metadata_field:
-            raise _invalid("GetModelMetadataRequest must specify at least one metadata_field")
-        for field in request.metadata_field:
-            if field != "signature_def":
-                raise _invalid(f"Metadata field {field} is not supported")
-        model = _requested(self._store, request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, signature in model.signature_defs.items():
-            signatures.signature_def[name].CopyFrom(signature)
-        response = get_model_metadata_pb2.GetModelMetadataResponse()
-        response.model_spec.name = model.name
-        response.model_spec.version.value = model.version
-        response.metadata["signature_def"].Pack(signatures)
-        return response
-
-    @_rpc
-    def Classify(self, request: Any) -> Any:
-        """Not served."""
-        raise _unimplemented("Classify")
-
-    @_rpc
-    def Regress(self, request: Any) -> Any:
-        """Not served."""
-        raise _unimplemented("Regress")
-
-    @_rpc
-    def MultiInference(self, request: Any) -> Any:
-        """Not served."""
-        raise _unimplemented("MultiInference")
-
-
-class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    """``tensorflow.serving.ModelService``: which versions of a model are loaded."""
-
-    def __init__(self, store: ModelStore) -> None:
-        self._store = store
-
-    @_rpc
-    def GetModelStatus(
-        self, request: get_model_status_pb2.GetModelStatusRequest
-    ) -> get_model_status_pb2.GetModelStatusResponse:
-        """The state of one version of a model, or of all."""
-        if not request.HasField("model_spec"):
-            raise _invalid("Missing ModelSpec")
-        name, wanted = request.model_spec.name, _requested_version(request.model_spec)
-        versions = [version for version in self._store.versions(name) if wanted is None or version == wanted]
-        if not versions:
-            which = "any versions" if wanted is None else f"version {wanted}"
-            raise RequestError(grpc.StatusCode.NOT_FOUND, f"Could not find {which} of model {name}")
-        response = get_model_status_pb2.GetModelStatusResponse()
-        for version in versions:
-            status = response.model_version_status.add(version=version)
-            status.state = get_model_status_pb2.ModelVersionStatus.AVAILABLE
-            status.status.SetInParent()  # Present, and OK: its default.
-        return response
-
-    @_rpc
-    def HandleReloadConfigRequest(self, request: Any) -> Any:
-        """Not served."""
-        raise _unimplemented("HandleReloadConfigRequest")
-
-
-def _requested(store: ModelStore, request: Any) -> ServedModel:
-    if not request.HasField("model_spec"):
-        raise _invalid("Missing ModelSpec")
-    if not request.model_spec.name:
-        raise _invalid("ModelSpec has no name specified.")
-    return store.get(request.model_spec.name, _requested_version(request.model_spec))
-
-
-def _requested_version(model_spec: model_pb2.ModelSpec) -> int | None:
-    choice = model_spec.WhichOneof("version_choice")
-    if choice == "version_label":
-        raise _invalid(f"Unrecognized servable version label: {model_spec.version_label}")
-    return model_spec.version.value if choice == "version" else None
-
-
-def _tensor_proto(tensor: tf.Tensor) -> tensor_pb2.TensorProto:
-    if tensor.dtype not in _VALUE_FIELDS:
-        return tf.make_tensor_proto(tensor)
-    proto = tensor_pb2.TensorProto(dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto())
-    getattr(proto, _VALUE_FIELDS[tensor.dtype]).extend(tensor.numpy().ravel())
-    return proto
-
-
-def start_server(store: ModelStore, port: int = 8500, host: str = "127.0.0.1") -> tuple[grpc.Server, int]:
+def start_server(
+    store: ModelStore,
+    port: int = 8500,
+    host: str = "127.0.0.1",
+    *,
+    batching: BatchingOptions | None = None,
+    tls: Tls | None = None,
+    max_message_bytes: int = -1,
+) -> tuple[Server, int]:
     """Answer requests in background threads until the server is stopped.
 
     Args:
         store: The models to serve.
         port: TCP port; 0 for any free one.
-        host: Address to listen on; ``0.0.0.0`` for all. There is no encryption and no authentication.
+        host: Address to listen on; ``0.0.0.0`` for all.
+        batching: How requests wait and are computed together; each by itself if ``None``.
+        tls: Keys and certificates; no encryption and no authentication if ``None``.
+        max_message_bytes: Largest request that is taken; -1 for no limit but Protocol Buffers' own of 2 GiB.
 
     Returns:
         The running server, whose ``stop(grace)`` ends it, and the port.
 
     Raises:
-        VadError: If the port is in use or the address cannot be listened on.
+        VadError: If the port is in use, the address cannot be listened on, or the keys are none.
     """
     _check_address(host, port)
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=SERVER_OPTIONS)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(store), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(store), server)
-    bound = server.add_insecure_port(f"{host}:{port}")
+    metrics, under_way = Metrics(), RequestsUnderWay()
+    server = grpc.server(
+        futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="request"),
+        options=(*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)),
+        maximum_concurrent_rpcs=_MOST_REQUESTS,
+        interceptors=[ParseErrors()],
+    )
+    address = f"{host}:{port}"
+    try:
+        bound = server.add_secure_port(address, tls.credentials()) if tls else server.add_insecure_port(address)
+    except RuntimeError as error:
+        bound = 0
+        logger.debug("gRPC does not listen: %s", error)
+    if not bound:
+        raise VadError(
+            f"cannot listen on {address} with these keys; the server's key must belong to its certificate, both PEM."
+        )
+    batcher = Batcher(batching or BatchingOptions(), metrics.observe_batch)
+    metrics.follow(store, batcher.waiting)
+    parts = (store, batcher, metrics, under_way)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(*parts), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(*parts), server)
+    health_servicer = health.HealthServicer()
+    for service in ("", *_SERVICES):
+        health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflection.enable_server_reflection((*_SERVICES, _HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     server.start()
-    return server, bound
+    return Server(server, batcher, health_servicer, under_way, metrics), bound
 
 
 def _check_address(host: str, port: int) -> None:
@@ -434,39 +185,69 @@ def _check_address(host: str, port: int) -> None:
         ) from error
 
 
-def serve(zoo: str | Path, port: int = 8500, host: str = "127.0.0.1", grace: float = 30.0) -> None:
-    """Serve a zoo folder until SIGTERM or Ctrl-C; then finish the requests that have begun.
+def serve(
+    store: ModelStore,
+    port: int = 8500,
+    host: str = "127.0.0.1",
+    *,
+    batching: BatchingOptions | None = None,
+    tls: Tls | None = None,
+    max_message_bytes: int = -1,
+    metrics_port: int | None = None,
+    metrics_path: str = METRICS_PATH,
+    poll_seconds: float = 1.0,
+    drain_seconds: float = 0.0,
+    grace: float = 30.0,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; then finish the requests that have begun.
 
     Prints each model and then the address, when it can be asked. To be called in the main thread.
 
     Args:
-        zoo: The zoo folder, see ``ModelStore``.
+        store: The models to serve; nothing needs to be loaded.
         port: TCP port; 0 for any free one.
         host: Address to listen on.
-        grace: Seconds that a request that has begun may still take after the signal.
+        batching: See ``start_server``.
+        tls: See ``start_server``.
+        max_message_bytes: See ``start_server``.
+        metrics_port: HTTP port that tells metrics; 0 for any free one, ``None`` for none.
+        metrics_path: Their path on it.
+        poll_seconds: Time between two looks for new versions; 0 to look only once.
+        drain_seconds: Time after the signal in which requests are still taken, while health says NOT_SERVING: a load
+            balancer needs it to send them elsewhere.
+        grace: Seconds that a request that has begun may still take after that.
 
     Raises:
-        VadError: If nothing can be served or the port is in use.
+        VadError: If nothing can be served or a port is in use.
     """
     _check_address(host, port)  # Before the models: they take seconds to load.
-    # TensorFlow warns of every custom gradient that an export leaves out; serving needs none.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    store = ModelStore(zoo)
-    store.refresh()
     stopped = threading.Event()
 
     def stop(signum: int, frame: FrameType | None) -> None:
         stopped.set()
 
-    server, port = start_server(store, port, host)
+    store.refresh()
+    server, port = start_server(store, port, host, batching=batching, tls=tls, max_message_bytes=max_message_bytes)
     before = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGINT)}
+    metrics_server = None
     try:
+        if metrics_port is not None:
+            metrics_server = MetricsServer(server.metrics, host, metrics_port, metrics_path)
+            print(f"metrics on http://{host}:{metrics_server.port}{metrics_path}")
+        if poll_seconds:
+            store.watch(poll_seconds)
         for model in store.models():
             print(f"{model.name}, version {model.version}: {', '.join(model.signatures)}")
-        print(f"serving {Path(zoo)} on {host}:{port}", flush=True)
+        print(f"serving {Path(store.zoo)} on {host}:{port}", flush=True)
         stopped.wait()
+        logger.info("stopping: requests that have begun are finished")
+        server.announce_stop()
+        time.sleep(drain_seconds)
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
         server.stop(grace).wait()
+        store.close()
+        if metrics_server is not None:
+            metrics_server.stop()
     print("stopped.", flush=True)

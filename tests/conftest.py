@@ -7,3 +7,20 @@ pytest.register_assert_rewrite("tests.models.detector_contract")
 # A shared machine may be slow at any moment; a property holds or not whatever the time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("serving")
+    group.addoption(
+        "--serving-target",
+        metavar="HOST:PORT",
+        help="ask this server, which serves --serving-zoo, in place of a local one; e.g. TensorFlow Serving",
+    )
+    group.addoption("--serving-zoo", metavar="DIR", help="folder of the models to serve; written if it has none")
+    group.addoption(
+        "--serving-malformed",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="malformed requests sent (default: %(default)s)",
+    )

@@ -14,13 +14,23 @@ from tiny_detector import export_tiny
 
 from serving.server import ModelStore, start_server
 
+MODELS_CONFIG = """\
+model_config_list {{
+  config {{ name: "tiny" base_path: "{root}/tiny" model_platform: "tensorflow" }}
+  config {{ name: "other" base_path: "{root}/other" model_platform: "tensorflow" }}
+}}
+"""
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory):
+def zoo(tmp_path_factory, request):
     """Two models; `tiny` in two versions, the newer with twice the scores, and what a zoo may hold besides."""
-    root = tmp_path_factory.mktemp("zoo")
+    given = request.config.getoption("--serving-zoo")
+    root = Path(given).resolve() if given else tmp_path_factory.mktemp("zoo")
+    if (root / "models.config").exists():
+        return root
     export_tiny(root / "tiny" / "9", gain=1.0)
     export_tiny(root / "tiny" / "10", gain=2.0)
     export_tiny(root / "other" / "1", gain=5.0)
@@ -28,6 +38,7 @@ def zoo(tmp_path_factory):
     (root / "logs" / "2").mkdir(parents=True)
     (root / "tiny" / ".11.partial").mkdir()
     (root / ".partial" / "1").mkdir(parents=True)
+    (root / "models.config").write_text(MODELS_CONFIG.format(root=root))
     return root
 
 
@@ -41,10 +52,42 @@ def server_port(zoo):
 
 
 @pytest.fixture(scope="session")
-def channel(server_port):
+def asks_local_server(request):
+    """Whether `channel` leads to the local server, and not to the one of --serving-target."""
+    return request.config.getoption("--serving-target") is None
+
+
+@pytest.fixture(scope="session")
+def served_at(asks_local_server, request):
+    """The address that is asked: of --serving-target, or of a local server."""
+    if asks_local_server:
+        return f"127.0.0.1:{request.getfixturevalue('server_port')}"
+    return request.config.getoption("--serving-target")
+
+
+@pytest.fixture(scope="session")
+def channel(served_at):
     options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-    with grpc.insecure_channel(f"127.0.0.1:{server_port}", options=options) as channel:
+    with grpc.insecure_channel(served_at, options=options) as channel:
         yield channel
+
+
+@pytest.fixture
+def start(request):
+    """Starts local servers, `start(store, ...)` -> an open channel; they end with the test."""
+    ends = []
+
+    def start(store, address="127.0.0.1", **options):
+        server, port = start_server(store, port=0, **options)
+        ends.append(lambda: server.stop(None).wait())
+        channel = grpc.insecure_channel(f"{address}:{port}")
+        ends.append(channel.close)
+        channel.server, channel.address = server, f"{address}:{port}"
+        return channel
+
+    yield start
+    for end in reversed(ends):
+        end()
 
 
 class ToolServer:
@@ -59,12 +102,14 @@ class ToolServer:
             text=True,
         )
 
-    def wait_until_serving(self, seconds: float = 120) -> int:
-        """The port, once the tool has printed it."""
+    def wait_until_serving(self, seconds: float = 120, seen: list[str] | None = None) -> int:
+        """The port, once the tool has printed it; `seen` collects the lines before."""
         timer = threading.Timer(seconds, self.process.kill)
         timer.start()
         try:
             for line in self.process.stdout:
+                if seen is not None:
+                    seen.append(line)
                 if line.startswith("serving "):
                     return int(line.rsplit(":", 1)[1])
         finally:
