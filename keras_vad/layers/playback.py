@@ -53,45 +53,70 @@ def playback_clips(
     Returns:
         float32 (batch, T, H, W, channels), and whether each is accelerated, bool (batch,).
     """
-    batch = tf.shape(frames)[0]
-    chances = tf.random.stateless_uniform([3, batch], seed)
-    rank = tf.argsort(tf.argsort(chances[0]))
-    accelerated = (tf.cast(rank, tf.float32) + 0.5) / tf.cast(batch, tf.float32) < accelerated_share
-    low, high = np.log(rate_range)
-    rates = tf.where(accelerated, tf.exp(low + (high - low) * chances[1]), 1.0)
-    return resampled(frames, rates, chances[2], length=length, preprocess=preprocess), accelerated
-
-
-def resampled(
-    frames: tf.Tensor,
-    rates: tf.Tensor,
-    chances: tf.Tensor,
-    *,
-    length: int,
-    preprocess: Callable[[tf.Tensor], tf.Tensor],
-) -> tf.Tensor:
-    """A clip of each window at a rate of its own, blended between frames.
-
-    Args:
-        frames: (batch, n, ...), n at least ``frames_needed`` of every rate.
-        rates: float32, (batch,), frames of the window from one frame of the clip to the next.
-        chances: float32, (batch,), in [0, 1): where in the window the clip lies.
-        length: Frames of a clip, T.
-        preprocess: Frames to model input, float32 (batch, T, H, W, channels).
-
-    Returns:
-        float32 (batch, T, H, W, channels).
-    """
-    available = tf.shape(frames)[1]
-    starts = chances * (tf.cast(available - 1, tf.float32) - (length - 1) * rates)
-    times = starts[:, None] + rates[:, None] * tf.range(length, dtype=tf.float32)
+    accelerated, rates, chances = drawn_rates(seed, tf.shape(frames)[0], rate_range, accelerated_share)
+    times = clip_times(rates, chances, tf.shape(frames)[1], length)
     before = tf.floor(times)
     share = tf.reshape(times - before, [-1, length, 1, 1, 1])
     first = tf.cast(before, tf.int32)
     earlier, later = (
-        preprocess(tf.gather(frames, at, batch_dims=1)) for at in (first, tf.minimum(first + 1, available - 1))
+        preprocess(tf.gather(frames, at, batch_dims=1))
+        for at in (first, tf.minimum(first + 1, tf.shape(frames)[1] - 1))
     )
-    return (1.0 - share) * earlier + share * later
+    return (1.0 - share) * earlier + share * later, accelerated
+
+
+def drawn_rates(
+    seed: tf.Tensor, batch: tf.Tensor, rate_range: Sequence[float], accelerated_share: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A rate and a place in time for each clip of a batch; accelerated ones have their share in it, to one clip.
+
+    Args:
+        seed: int32, (2,).
+        batch: int32 scalar.
+        rate_range: Lowest and highest rate of accelerated clips, above 1; uniform in their logarithm.
+        accelerated_share: Share of accelerated clips, in [0, 1].
+
+    Returns:
+        Whether each is accelerated, bool (batch,); the rates, 1 for the others, and a number in [0, 1), float32
+        (batch,).
+    """
+    chances = tf.random.stateless_uniform([3, batch], seed)
+    rank = tf.argsort(tf.argsort(chances[0]))
+    accelerated = (tf.cast(rank, tf.float32) + 0.5) / tf.cast(batch, tf.float32) < accelerated_share
+    low, high = np.log(rate_range)
+    return accelerated, tf.where(accelerated, tf.exp(low + (high - low) * chances[1]), 1.0), chances[2]
+
+
+def clip_times(rates: tf.Tensor, chances: tf.Tensor, available: tf.Tensor, length: int) -> tf.Tensor:
+    """When in its window each frame of a clip is, in frames from the start.
+
+    Args:
+        rates: float32, (batch,), from one frame of the clip to the next.
+        chances: float32, (batch,), in [0, 1): where in the window the clip lies.
+        available: Frames of the window.
+        length: Frames of a clip, T.
+
+    Returns:
+        float32 (batch, T), in [0, available - 1].
+    """
+    starts = chances * (tf.cast(available - 1, tf.float32) - (length - 1) * rates)
+    return starts[:, None] + rates[:, None] * tf.range(length, dtype=tf.float32)
+
+
+def nearest_frames(frames: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+    """The frames nearest to times, not blended.
+
+    Blending two frames averages their noise, and neighbours of a slow clip then share frames: the noise of a place where
+    nothing moves tells the rate, and a network learns that instead of motion.
+
+    Args:
+        frames: (batch, n, ...).
+        times: float32 (batch, T), in [0, n - 1]; at least 1 apart, so no frame comes twice.
+
+    Returns:
+        (batch, T, ...).
+    """
+    return tf.gather(frames, tf.cast(tf.floor(times + 0.5), tf.int32), batch_dims=1)
 
 
 def rectangles(

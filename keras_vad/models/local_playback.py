@@ -10,11 +10,12 @@ from keras import layers
 from keras_vad.errors import VadError
 from keras_vad.layers.playback import (
     check_rate_range,
+    clip_times,
     coverage,
+    drawn_rates,
     frames_needed,
-    playback_clips,
+    nearest_frames,
     rectangles,
-    resampled,
 )
 from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_at_least, check_channels
@@ -41,9 +42,9 @@ class LocalPlaybackRate(VideoAnomalyDetector):
     accelerated ones, which needs nothing but normal video. Ours: the answer is given at every place of a grid, not once
     for the frame. One place that looks accelerated is enough, and the map says which. The rates are drawn from a
     continuous range that begins near 1, because rates of 2 and more are told apart without an error after a minute and
-    then teach nothing. Clips at the original rate are resampled, too, at a random fraction of a frame: blending frames
-    blurs, and blur must not be what gives an accelerated clip away. Frames are the channels of a network of 2D
-    convolutions, which learns as well as one of 3D convolutions and is several times as fast on a CPU.
+    then teach nothing. A clip's frames are those nearest to its times: blended ones would tell the rate by their noise
+    (``nearest_frames``). Frames are the channels of a network of 2D convolutions, which learns as well as one of 3D
+    convolutions and is several times as fast on a CPU.
 
     Two more parts are ours, and matter most (docs/local_playback_study.md). The mean of a clip over time is subtracted
     from it: what stands still cannot tell a rate, and a network that sees it learns the places of the training scenes
@@ -162,20 +163,15 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             ``mixed``.
         """
         seed, mirror_seed, other_seed, box_seed = tf.unstack(tf.random.split(seed, 4))
-        batch = tf.shape(frames)[0]
-        windows = self.preprocess(frames)
-        clips, accelerated = playback_clips(
-            windows,
-            seed,
-            length=self.window_length,
-            rate_range=self.rate_range,
-            accelerated_share=self.accelerated_share,
-            preprocess=tf.identity,
-        )
+        batch, available = tf.shape(frames)[0], tf.shape(frames)[1]
+        accelerated, rates, chances = drawn_rates(seed, batch, self.rate_range, self.accelerated_share)
+        times = clip_times(rates, chances, available, self.window_length)
+        clips = self.preprocess(nearest_frames(frames, times))
         boxes = tf.tile([[0.0, 1.0, 0.0, 1.0]], [batch, 1])
         if self.mixed:
-            chances = tf.random.stateless_uniform([batch], other_seed)
-            normal = resampled(windows, tf.ones([batch]), chances, length=self.window_length, preprocess=tf.identity)
+            others = tf.random.stateless_uniform([batch], other_seed)
+            times = clip_times(tf.ones([batch]), others, available, self.window_length)
+            normal = self.preprocess(nearest_frames(frames, times))
             boxes = rectangles(box_seed, batch, _BOX_HEIGHTS, _BOX_WIDTHS)
             inside = coverage(boxes, self.image_size)[:, None, :, :, None] > 0.5
             clips = tf.where(inside, clips, normal)

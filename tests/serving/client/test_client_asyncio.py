@@ -76,7 +76,10 @@ def test_a_slow_server_bounds_what_is_taken(proxy):
     async def watch():
         async with AsyncVadClient(server.target, "tiny", chunk_length=SHORT, max_in_flight=3) as client:
             task = asyncio.create_task(client.score(camera()))
-            await asyncio.sleep(0.7)
+            end = time.monotonic() + 20
+            while server.requests < 4 and time.monotonic() < end:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)  # in which a fifth request would come
             assert server.requests == 4
             assert len(taken) <= 5 * (SHORT + WINDOW.hop)
             released.set()
