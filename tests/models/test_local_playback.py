@@ -50,18 +50,18 @@ def test_clips_run_at_a_rate_of_the_range_or_at_the_original_one():
     clips, accelerated, boxes = detector.clips(ramp(detector, 400), tf.constant([1, 2]))
     np.testing.assert_array_equal(boxes, np.tile([[0.0, 1.0, 0.0, 1.0]], (400, 1)))
     times = clips.numpy()[:, :, 0, 0, 0] * 255.0 / 4.0
+    np.testing.assert_allclose(times, np.round(times), atol=1e-3)  # whole frames, not blends
     rates = np.diff(times, axis=1)
-    np.testing.assert_allclose(rates, np.repeat(rates[:, :1], 5, axis=1), atol=1e-3)  # one rate all through
+    assert rates.min() > 0.9  # no frame comes twice
+    assert (rates - rates[:, :1]).max() < 1.1  # one rate all through, to the frame
     rate, accelerated = rates.mean(axis=1), accelerated.numpy() == 1.0
     assert 0.4 < accelerated.mean() < 0.6
     np.testing.assert_allclose(rate[~accelerated], 1.0, atol=1e-3)
-    assert rate[accelerated].min() == pytest.approx(2.0, abs=0.05) and rate[accelerated].max() == pytest.approx(
-        4.0, abs=0.05
+    assert rate[accelerated].min() == pytest.approx(2.0, abs=0.21) and rate[accelerated].max() == pytest.approx(
+        4.0, abs=0.21
     )
-    assert np.median(rate[accelerated]) == pytest.approx(np.sqrt(8.0), abs=0.2)  # uniform in the logarithm
-    # Clips lie anywhere in the window, between frames, too.
-    assert times.min() >= 0.0 and times.max() <= 20.0 + 1e-3
-    assert (np.abs(times[:, 0] - np.round(times[:, 0])) > 0.1).mean() > 0.5
+    assert np.median(rate[accelerated]) == pytest.approx(np.sqrt(8.0), abs=0.3)  # uniform in the logarithm
+    assert times.min() >= 0.0 and times.max() <= 20.0 + 1e-3  # anywhere in the window
     assert times[~accelerated, 0].max() > 13.0
 
 
@@ -94,7 +94,7 @@ def test_a_mixed_clip_is_accelerated_in_its_rectangle_only():
         clear = edge > 1.0
         np.testing.assert_allclose(rate[~inside & clear], 1.0, atol=1e-3)
         if fast:
-            assert rate[inside & clear].min() > 1.9
+            assert rate[inside & clear].min() > 1.7
         else:
             np.testing.assert_allclose(rate[inside & clear], 1.0, atol=1e-3)
 
