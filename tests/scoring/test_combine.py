@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -85,9 +85,8 @@ def test_keeps_the_ranks_of_the_larger_score(parts: dict[str, VideoScores]) -> N
     assert np.all(np.diff(combined.calibrated[order]) >= 0)
 
 
-@given(
-    st.integers(60, 3000), st.sampled_from([0.9, 0.95, 0.99]), st.floats(0, 1), st.integers(0, 2**32 - 1)
-)  # fmt: skip
+@settings(max_examples=30)
+@given(st.integers(60, 3000), st.sampled_from([0.9, 0.95, 0.99]), st.floats(0, 1), st.integers(0, 2**32 - 1))
 def test_normal_frames_alarm_no_more_often_than_with_one_part(n: int, quantile: float, alike: float, seed: int) -> None:
     draws = np.random.default_rng(seed)
     common = draws.normal(size=n)
