@@ -27,7 +27,7 @@ RUNS = {"motion": ("local_playback", 7, 3), "looks": ("adv3dcae", 7, 5), "other_
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folders of a motion and an appearance method, and shapes with masks."""
     folder = tmp_path_factory.mktemp("project")
-    make_shapes(folder / "shapes", 40, 240, seed=5, anomalies=2, frames_per_video=120)
+    make_shapes(folder / "shapes", 40, 120, seed=7, anomalies=1, frames_per_video=60)
     keras.utils.set_random_seed(0)
     tiny = {"image_size": 32, "window_length": 8, "window_stride": 3, "channels": (2, 3, 4, 4, 4)}
     detectors = {
@@ -70,7 +70,7 @@ def test_evaluate_makes_ordinary_rows_of_the_pair(
     weights = sum(int(np.prod(weight.shape)) for one in alone.values() for weight in one.trainable_weights)
     for row in rows:
         assert (row["recipe"], row["seed"]) == ("local_playback_tiny+adv3dcae_tiny", "7")
-        assert (row["log"], row["frames"], int(row["parameters"])) == ("zoo/logs/pair", "240", weights)
+        assert (row["log"], row["frames"], int(row["parameters"])) == ("zoo/logs/pair", "120", weights)
         assert int(row["macs_per_frame"]) > 0 and not row["rbdc"]
         assert bool(row["f1"]) == (row["score"] == "frame_scores" and row["protocol"] == "deployable")
     about = json.loads((log / "evaluation.json").read_text())["about"]
@@ -103,14 +103,12 @@ def test_score_gives_the_larger_score_and_the_moved_boundary(project: Path, tmp_
     clip = project / "shapes" / "Test" / "Test001"
     one, other = (load(project / name).score_video(clip).calibrated for name in ("motion", "looks"))
     pair = [str(clip), "--model", str(project / "motion"), "--with", str(project / "looks")]
-    outputs = ["--csv", str(tmp_path / "pair.csv"), "--report", str(tmp_path / "pair.html")]
-    assert score([*pair, *outputs]) == 0
+    assert score([*pair, "--csv", str(tmp_path / "pair.csv")]) == 0
     with (tmp_path / "pair.csv").open() as file:
         rows = list(csv.DictReader(file))
     larger = np.maximum(one, other)
     np.testing.assert_allclose([float(row["raw_score"]) for row in rows], larger, atol=1e-6)
     assert [row["alarm"] == "1" for row in rows] == (larger > level_below_share(1 / 2)).tolist()
-    assert "local_playback + adv3dcae" in (tmp_path / "pair.html").read_text()
     for more, message in (
         (["--server", "localhost:1"], "a server scores with one model"),
         (["--overlay", str(tmp_path / "out.mp4")], "a two-part score has no maps"),
