@@ -1,4 +1,4 @@
-"""Evaluate a model on the test videos of a data set, with the trivial baselines beside it."""
+"""Evaluate a model, or two as one, on the test videos of a data set, with the trivial baselines beside it."""
 
 import argparse
 import sys
@@ -20,6 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--model", metavar="PATH_OR_NAME", required=True, help="a model's name, run folder, .keras file or zoo folder"
     )
+    parser.add_argument(
+        "--with",
+        dest="second",
+        metavar="PATH_OR_NAME",
+        help="evaluate the two-part score with this model, of another method (see docs/evaluation.md)",
+    )
     parser.add_argument("--dataset", metavar="KEY", required=True, help="shapes, ucsdped1, ucsdped2 or folder")
     parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where the data set lies")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures, of every video too")
@@ -27,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--smoothing",
         metavar="N",
         type=int,
-        help="also measure a causal mean over N frames (default: the recipe's; 1, none, without a run folder)",
+        help="also measure a causal mean over N frames (default: the recipe's, of two the longer one; 1, none, without "
+        "a run folder)",
     )
     parser.add_argument("--fps", type=float, help="frames a second of videos that do not tell theirs")
     parser.add_argument("--results", metavar="CSV", type=Path, help="put the rows into this table, as zoo/results.csv")
@@ -51,9 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.files import write_text
     from keras_vad.report import MAP_SIZE
 
-    config = Path(args.model) / "config.yaml"
-    run = yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {}
-    smoothing = run.get("scoring", {}).get("smoothing", 1) if args.smoothing is None else args.smoothing
+    models = [args.model] if args.second is None else [args.model, args.second]
+    configs = [Path(model) / "config.yaml" for model in models]
+    runs = [yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {} for config in configs]
+    smoothings = [run.get("scoring", {}).get("smoothing", 1) for run in runs]
+    smoothing = max(smoothings) if args.smoothing is None else args.smoothing
+    recipes, seeds = [run.get("recipe", "") for run in runs], {run.get("seed") for run in runs}
     if smoothing < 1:
         raise VadError(f"--smoothing is {smoothing}, but must be at least 1 frame (no smoothing).")
     if args.fps is not None and args.fps <= 0:
@@ -63,14 +73,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise VadError(f"{file} exists; choose another file or give --overwrite.")
     if args.results is not None:
         read_results(args.results)  # a table with other columns must not stop the tool after an hour of scoring
-    detector, dataset = keras_vad.load(args.model), open_dataset(args.dataset, args.data_dir)
+        if args.seed is None and len(seeds) > 1:
+            raise VadError("the two models do not tell one and the same seed, but the table has one; give --seed.")
+    detectors, dataset = [keras_vad.load(model) for model in models], open_dataset(args.dataset, args.data_dir)
     report = evaluate(
-        detector,
+        detectors[0],
         dataset,
         FrameCache(),
         smoothing,
-        recipe=run.get("recipe", "") if args.recipe is None else args.recipe,
-        seed=run.get("seed") if args.seed is None else args.seed,
+        second=detectors[1] if args.second is not None else None,
+        recipe=("+".join(recipes) if all(recipes) else "") if args.recipe is None else args.recipe,
+        seed=(seeds.pop() if len(seeds) == 1 else None) if args.seed is None else args.seed,
         log=args.log,
         fps=args.fps,
         map_size=None if args.report is None else MAP_SIZE,
@@ -84,18 +97,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         update_results(args.results, report.rows)
         print(f"table of results: {args.results}")
     if args.report is not None:
-        _write_page(args.report, report, dataset, config, args.overwrite)
+        _write_page(args.report, report, dataset, configs, args.overwrite)
         print(f"page: {args.report}")
     return 0
 
 
-def _write_page(path: Path, report: "EvaluationReport", dataset: "VideoDataset", config: Path, overwrite: bool) -> None:
+def _write_page(
+    path: Path, report: "EvaluationReport", dataset: "VideoDataset", configs: Sequence[Path], overwrite: bool
+) -> None:
     from keras_vad.report import ReportedVideo, write_report
 
     labelled = [video for video, labels in dataset.test_videos() if labels is not None]
     videos = [ReportedVideo(*one) for one in zip(labelled, report.scores, report.labels, strict=True)]
     title = f"{report.about['model']} on {report.about['dataset']}"
-    text = config.read_text("utf-8") if config.is_file() else None
+    text = "\n".join(config.read_text("utf-8") for config in configs if config.is_file()) or None
     write_report(path, videos, title=title, about=report.about, config=text, overwrite=overwrite)
 
 

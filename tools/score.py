@@ -26,6 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("video", type=Path, metavar="VIDEO_OR_FRAMES_DIR", help="video file, or folder of frames")
     parser.add_argument("--model", required=True, metavar="NAME", help="name in the zoo; or a path, without --server")
+    parser.add_argument(
+        "--with",
+        dest="second",
+        metavar="PATH_OR_NAME",
+        help="give the two-part score with this model, of another method, without --server (see docs/evaluation.md)",
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="where to write the scores")
     parser.add_argument("--report", type=Path, metavar="HTML", help="where to write a page with curve, events, frames")
     parser.add_argument("--overlay", type=Path, metavar="MP4", help="where to write the video with maps and scores")
@@ -42,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise VadError(f"{path} exists; pass --overwrite to replace it, or name another file.")
     if args.overlay is not None and args.overlay.suffix.lower() != ".mp4":
         raise VadError(f"--overlay is {args.overlay}, but must be the name of an .mp4 file.")
+    models = [args.model] if args.second is None else [args.model, args.second]
+    if args.second is not None and args.server:
+        raise VadError("a server scores with one model, but --with names a second; leave out --server or --with.")
+    if args.second is not None and args.overlay is not None:
+        raise VadError("a two-part score has no maps, which --overlay draws; leave out --with or --overlay.")
 
     load_tensorflow()
     from keras_vad.data.video import open_video
@@ -51,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     scores, about = (
         _score_served(video, args.server, args.model, args.timeout, map_size)
         if args.server
-        else _score_in_process(video, args.model, args.zoo, map_size)
+        else _score_in_process(video, models, args.zoo, map_size)
     )
     alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm."
     if args.csv is not None:
@@ -60,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.report is not None:
         from keras_vad.report import ReportedVideo, write_report
 
-        title = f"{video.name}, scored by {Path(args.model).name}"
+        title = f"{video.name}, scored by {' and '.join(Path(model).name for model in models)}"
         about |= {"video": str(args.video), "frames a second": video.fps}
-        config = Path(args.model) / "config.yaml"
-        text = config.read_text("utf-8") if config.is_file() and not args.server else None
+        configs = [] if args.server else [Path(model) / "config.yaml" for model in models]
+        text = "\n".join(config.read_text("utf-8") for config in configs if config.is_file()) or None
         shown = [ReportedVideo(video, scores)]
         write_report(args.report, shown, title=title, about=about, config=text, overwrite=args.overwrite)
         print(f"{args.report}: {alarms}")
@@ -116,21 +127,26 @@ def _score_served(
 
 
 def _score_in_process(
-    video: "Video", model: str, zoo: Path, map_size: tuple[int, int] | None
+    video: "Video", models: Sequence[str], zoo: Path, map_size: tuple[int, int] | None
 ) -> "tuple[VideoScores, dict[str, object]]":
     import keras_vad
-    from keras_vad.models.registry import model_key
+    from keras_vad.models.registry import by_method
+    from keras_vad.scoring.combine import combine
     from keras_vad.versions import git_revision
 
-    detector = keras_vad.load(model, zoo)
-    height, width = detector.window.size
+    detectors = by_method([keras_vad.load(model, zoo) for model in models])
+    windows = [one.window for one in detectors.values()]
+    weights = sum(math.prod(weight.shape) for one in detectors.values() for weight in one.trainable_weights)
     about: dict[str, object] = {
-        "model": model,
-        "method": model_key(detector),
-        "weights": f"{sum(math.prod(weight.shape) for weight in detector.trainable_weights):,}",
-        "input": f"{width}x{height} pixels, {len(detector.window.frames)} frames",
+        "model": " + ".join(models),
+        "method": " + ".join(detectors),
+        "weights": f"{weights:,}",
+        "input": " + ".join(f"{one.size[1]}x{one.size[0]} pixels, {len(one.frames)} frames" for one in windows),
         "code": git_revision(),
     }
+    if len(models) > 1:
+        return combine({name: one.score_video(video) for name, one in detectors.items()}), about
+    (detector,) = detectors.values()
     return detector.score_video(video, map_size=map_size), about
 
 

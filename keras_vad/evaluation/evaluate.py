@@ -26,7 +26,8 @@ from keras_vad.evaluation.regions import (
 )
 from keras_vad.evaluation.trivial import trivial_scores
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.models.registry import model_key
+from keras_vad.models.registry import by_method
+from keras_vad.scoring.combine import combine
 from keras_vad.scoring.maps import reduce_maps
 from keras_vad.scoring.series import VideoScores
 from keras_vad.versions import git_revision
@@ -76,6 +77,7 @@ def evaluate(
     cache: FrameCache,
     smoothing: int = 1,
     *,
+    second: VideoAnomalyDetector | None = None,
     recipe: str = "",
     seed: int | None = None,
     log: str = "",
@@ -92,11 +94,15 @@ def evaluate(
     ``deployable`` their raw scores are ranked. Under ``paper`` the detector's scores and parts are rescaled as its
     paper says, the baselines by ``min_max``.
 
+    With a second detector the rows are those of the two together (``keras_vad.scoring.combine``), named by both, with
+    the calibrated score of each as a part; rescaled by ``min_max``, as no paper says how.
+
     Args:
         detector: A trained, calibrated detector.
         dataset: Test videos without labels are left out.
         cache: Keeps the decoded frames.
         smoothing: Causal mean over so many frames.
+        second: A detector of another method, also trained and calibrated; the two are evaluated as one.
         recipe: Name of the recipe it was trained with, for the rows.
         seed: Seed it was trained with, for the rows.
         log: Path of its training log, for the rows.
@@ -107,8 +113,10 @@ def evaluate(
         track: Wraps the test videos, to show progress.
 
     Raises:
-        VadError: If no test video has labels, the labels do not fit, or a video cannot be read or scored.
+        VadError: If no test video has labels, the labels do not fit, a video cannot be read or scored, or both
+            detectors are of one method.
     """
+    detectors = by_method([detector] if second is None else [detector, second])
     labelled = [(video, labels) for video, labels in dataset.test_videos() if labels is not None]
     if not labelled:
         raise VadError(
@@ -116,7 +124,8 @@ def evaluate(
             "(see docs/evaluation.md)."
         )
     test_videos, labels = [video for video, _ in labelled], [labels.frame for _, labels in labelled]
-    model = model_key(detector)
+    model = "+".join(detectors)
+    macs = [macs_per_frame(one) for one in detectors.values()]
     about = {
         "model": model,
         "dataset": dataset.name,
@@ -124,8 +133,8 @@ def evaluate(
         "seed": seed,
         "log": log,
         "data_fingerprint": dataset.fingerprint(),
-        "parameters": int(sum(np.prod(weight.shape) for weight in detector.trainable_weights)),
-        "macs_per_frame": macs_per_frame(detector),
+        "parameters": int(sum(np.prod(w.shape) for one in detectors.values() for w in one.trainable_weights)),
+        "macs_per_frame": None if None in macs else sum(filter(None, macs)),
         "tf": tf.__version__,
         "keras": keras.__version__,
         "git": git_revision(),
@@ -137,17 +146,22 @@ def evaluate(
     seconds = 0.0
     for video, (_, video_truth) in zip(track(test_videos), labelled, strict=True):
         video_labels = video_truth.frame
-        frames = cache.get(video, detector.window.size)
-        if len(frames) != len(video_labels):
+        frames = {name: cache.get(video, one.window.size) for name, one in detectors.items()}
+        n_frames = max(map(len, frames.values()))
+        if n_frames != len(video_labels):
             raise VadError(
-                f"the test video {video.name} has {len(frames)} frames, but {len(video_labels)} labels; each frame "
+                f"the test video {video.name} has {n_frames} frames, but {len(video_labels)} labels; each frame "
                 "needs one: check that the data set is complete."
             )
         size = map_size if video_truth.mask is None else evaluation_size(*video_truth.mask(0).shape)
         started = time.perf_counter()
-        scores = detector.score_video(frames, chunk_length=chunk_length, map_size=size)
+        each_scores = {
+            name: one.score_video(frames[name], chunk_length=chunk_length, map_size=size if second is None else None)
+            for name, one in detectors.items()
+        }
+        scores = each_scores[model] if second is None else combine(each_scores)
         seconds += time.perf_counter() - started
-        if video_truth.mask is not None:
+        if scores.maps is not None and video_truth.mask is not None:
             regions.add(video_truth, scores)
         kept = None if map_size is None or scores.maps is None else reduce_maps(scores.maps, map_size)
         own.append(replace(scores, maps=kept))
@@ -168,7 +182,7 @@ def evaluate(
     videos: list[dict[str, Any]] = []
     for (made_by, score), each in series.items():
         identity = about | {"model": made_by, "score": score}
-        rescaling = detector.paper_rescaling
+        rescaling = detector.paper_rescaling if second is None else "min_max"
         if made_by != model:
             identity |= {"recipe": "", "seed": None, "log": "", "parameters": 0, "macs_per_frame": None}
             identity["frames_per_second"] = None

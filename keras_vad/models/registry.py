@@ -56,6 +56,21 @@ def model_key(detector: VideoAnomalyDetector) -> str:
     return next(key for key, cls in MODELS.items() if type(detector) is cls)
 
 
+def by_method(detectors: Sequence[VideoAnomalyDetector]) -> dict[str, VideoAnomalyDetector]:
+    """Detectors that score together, by the public names of their methods, in order.
+
+    Raises:
+        VadError: If two are of one method.
+    """
+    named = {model_key(detector): detector for detector in detectors}
+    if len(named) < len(detectors):
+        raise VadError(
+            f"the parts are {', '.join(map(model_key, detectors))}, but each must be of another method; what one "
+            "cannot see, its like cannot either."
+        )
+    return named
+
+
 def build(key: str, **hyper: Any) -> VideoAnomalyDetector:
     """A detector with random weights; hyper-parameters that are not given have the paper's values.
 

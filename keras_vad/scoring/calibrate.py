@@ -66,7 +66,7 @@ def calibration_knots(
     level = np.concatenate(
         [
             _LOWEST_LEVEL + (ALARM_BOUNDARY - _LOWEST_LEVEL) * below,
-            ALARM_BOUNDARY + (_HIGHEST_LEVEL - ALARM_BOUNDARY) * above,
+            _level_above(above),
         ]
     )
     # "higher": every knot is an observed score, and no more than the promised share of them lies above the boundary.
@@ -80,6 +80,27 @@ def calibration_knots(
     y[group[_KNOTS_UP_TO_ALARM - 1]] = ALARM_BOUNDARY
     padding = (0, N_KNOTS - len(x))
     return np.pad(x, padding, mode="edge").astype(np.float32), np.pad(y, padding, mode="edge").astype(np.float32)
+
+
+def level_below_share(share: float) -> float:
+    """The calibrated score that a share of a calibration's false alarms is above, whatever the alarm quantile.
+
+    Args:
+        share: Of the normal frames above the alarm boundary, in (0, 1]; 1 gives the boundary.
+
+    Returns:
+        The score at the quantile 1 - share (1 - a), as float32 has it; see the module's description.
+
+    Example:
+    >>> [round(level_below_share(share), 3) for share in (1, 0.5, 0.1)]
+    [0.5, 0.55, 0.59]
+    """
+    return float(np.float32(_level_above(1 - share)))
+
+
+def _level_above(way: Any) -> Any:
+    """Calibrated score at a part of the way from the alarm quantile to the highest normal score."""
+    return ALARM_BOUNDARY + (_HIGHEST_LEVEL - ALARM_BOUNDARY) * way
 
 
 def apply_calibration(raw: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
