@@ -201,7 +201,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             return {"playback": self.global_mean(entropy)}
         cover = coverage(boxes, places.shape[1:])
         inside, outside = cover > 0.5, cover < 0.05
-        moving = self._motion(clips, places.shape[1:]) > self.least_motion
+        moving = self._motion(clips, places.shape[1:]) >= self.least_motion
         telling = (accelerated < 0.5) | tf.reduce_any(inside & moving, axis=(1, 2))
         entropy = tf.zeros_like(accelerated)
         for mask, counts, label in (
