@@ -35,7 +35,7 @@ def warmup_requests(name: str, window: Window) -> list[predict_pb2.PredictReques
     inputs = {
         "serving_default": ("frames", frames),
         "score_maps": ("frames", frames),
-        "score_jpegs": ("jpegs", tf.make_tensor_proto(jpeg, tf.string, shape=(1, length))),
+        "score_jpegs": ("jpegs", tf.make_tensor_proto(np.full((1, length), jpeg, object), tf.string)),
         "describe": ("query", tf.make_tensor_proto(0, tf.int32, shape=(1,))),
     }
     requests = []

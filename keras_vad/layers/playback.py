@@ -106,8 +106,8 @@ def clip_times(rates: tf.Tensor, chances: tf.Tensor, available: tf.Tensor, lengt
 def nearest_frames(frames: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
     """The frames nearest to times, not blended.
 
-    Blending two frames averages their noise, and neighbours of a slow clip then share frames: the noise of a place
-    where nothing moves tells the rate, and a network learns that instead of motion.
+    Blending two frames averages their noise, and neighbours of a slow clip then share frames, so the noise of a place
+    where nothing moves could tell the rate.
 
     Args:
         frames: (batch, n, ...).

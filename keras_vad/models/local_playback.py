@@ -26,8 +26,8 @@ from keras_vad.window import Window, as_size
 _BOX_HEIGHTS = (0.2, 0.7)
 _BOX_WIDTHS = (0.15, 0.6)
 
-# Change is small: a tenth of the range where somebody walks, nothing elsewhere. Without a gain its variance after the
-# first convolution is below the epsilon of the batch normalisation, which then leaves it small.
+# Change is small: a tenth of the range where somebody walks, nothing elsewhere. The gain keeps it clear of the epsilon of
+# the batch normalisation.
 _CHANGE_GAIN = 4.0
 
 
@@ -42,7 +42,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
     accelerated ones, which needs nothing but normal video. Ours: the answer is given at every place of a grid, not once
     for the frame. One place that looks accelerated is enough, and the map says which. The rates are drawn from a
     continuous range that begins near 1, because rates of 2 and more are told apart without an error after a minute and
-    then teach nothing. A clip's frames are those nearest to its times: blended ones would tell the rate by their noise
+    then teach nothing. A clip's frames are those nearest to its times: blended ones could tell the rate by their noise
     (``nearest_frames``). Frames are the channels of a network of 2D convolutions, which learns as well as one of 3D
     convolutions and is several times as fast on a CPU.
 
