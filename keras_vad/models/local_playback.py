@@ -26,8 +26,8 @@ from keras_vad.window import Window, as_size
 _BOX_HEIGHTS = (0.2, 0.7)
 _BOX_WIDTHS = (0.15, 0.6)
 
-# Change is small: a tenth of the range where somebody walks, nothing elsewhere. The gain keeps it clear of the epsilon of
-# the batch normalisation.
+# Change is small: a tenth of the range where somebody walks, nothing elsewhere. The gain keeps it clear of the epsilon
+# of the batch normalisation.
 _CHANGE_GAIN = 4.0
 
 
