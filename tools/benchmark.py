@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     serving.add_argument("--seconds", type=float, default=600.0, help="how long (default: %(default)g)")
     serving.add_argument("--fps", type=float, help="frames a second of a camera (default: all that the server takes)")
     serving.add_argument("--chunk", type=int, help="frames in a request (default: the client's)")
+    serving.add_argument(
+        "--in-process-seconds", type=float, default=30.0, help="of each of four measurements (default: %(default)g)"
+    )
     args = parser.parse_args(argv)
     kinds_of = {
         "training": _training,
@@ -237,7 +240,8 @@ def _cameras(args: argparse.Namespace) -> dict[str, Any]:
 def _serving(args: argparse.Namespace) -> dict[str, Any]:
     from serving.load_test import Load, load_test
 
-    return load_test(args.zoo, args.model, Load(args.streams, args.seconds, args.fps, args.chunk))
+    load = Load(args.streams, args.seconds, args.fps, args.chunk)
+    return load_test(args.zoo, args.model, load, in_process_seconds=args.in_process_seconds)
 
 
 def _write_video(path: Path, n_frames: int, size: int, seed: int) -> None:
