@@ -78,7 +78,8 @@ def study_table(variants: Sequence[Variant]) -> str:
     ]
     for variant in variants:
         paper, deployable = (_told(column) for column in variant.figures("raw").T)
-        averaged = " / ".join(_told(column) for column in variant.figures("ema").T)
+        has_average = all("ema" in run for run in variant.trainings)
+        averaged = " / ".join(_told(column) for column in variant.figures("ema").T) if has_average else "–"
         weights = variant.trainings[0]["params"]
         lines.append(
             f"| {variant.name} | {weights:,} | {len(variant.trainings)} | {paper} | {deployable} | {averaged} | "

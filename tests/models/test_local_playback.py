@@ -155,6 +155,18 @@ def test_the_map_is_the_softplus_of_the_places():
     np.testing.assert_allclose(output["mean_log_odds"], places.mean(), rtol=1e-4, atol=1e-6)
 
 
+def test_frames_are_padded_alike_on_all_sides():
+    network = build(channels=(1,), kernel_size=5).network
+    network.get_layer("conv1").kernel.assign(np.ones((5, 5, 6, 1)))
+    sums = (
+        keras.Model(network.inputs, network.get_layer("conv1").output)(np.ones((1, 6, 32, 48, 1))).numpy()[0, ..., 0]
+        / 6.0
+    )
+    # Cell 0 looks 2 pixels to every side of pixel 0, the last one of pixel 46 of 48.
+    np.testing.assert_allclose(sums[5, [0, 1, 5, -1]], [15.0, 25.0, 25.0, 20.0])
+    np.testing.assert_allclose(sums[[0, 1, 5, -1], 5], [15.0, 25.0, 25.0, 20.0])
+
+
 def test_it_learns_to_see_what_is_fast_and_where():
     detector = build(learning_rate=0.005, rate_range=(2.0, 3.0))
     length = detector.training_window.length
@@ -192,6 +204,7 @@ def test_it_is_light():
         ({"accelerated_share": 1.5}, "accelerated_share is 1.5, but must lie between 0 and 1"),
         ({"least_motion": -0.1}, "least_motion is -0.1, but must be at least 0"),
         ({"window_length": 1}, "window_length is 1, but must be at least 2"),
+        ({"kernel_size": 4}, "kernel_size is 4, but must be odd"),
         ({"channels": ()}, r"channels is \(\), but must hold at least one number above 0"),
         ({"sharpness": 0.0}, "sharpness is 0.0, but must be above 0"),
     ],

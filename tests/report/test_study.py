@@ -36,6 +36,13 @@ def test_the_table_has_means_and_deviations_in_the_order_of_the_variants(study):
     ]
 
 
+def test_a_variant_without_averaged_weights_has_a_dash(study):
+    run = {key: value for key, value in training("chosen", 0, 97.0, 98.0).items() if key != "ema"}
+    (study / "results.jsonl").write_text(json.dumps(run) + "\n")
+    (study / "variants.json").write_text('{"chosen": {}}')
+    assert study_table(read_study(study)).splitlines()[2] == "| chosen | 1,234 | 1 | 97.0 | 98.0 | – | 80.0 |"
+
+
 def test_figures_of_a_quarter_are_those_of_that_quarter(study):
     before = read_study(study)[0]
     assert before.figures("raw", 1).tolist() == [[87.0, 88.0], [89.0, 92.0]]

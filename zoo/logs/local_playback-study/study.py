@@ -10,11 +10,12 @@ torch.backends.cudnn.allow_tf32 = True
 
 BASE = dict(size=(128, 192), T=12, rates=(1.2, 3.0), net="2d", ch=(32, 64, 96, 96), k=5, strides=(2, 2, 2, 2), bs=8, steps=1500,
             lr=5e-4, warm=0, sharp=4.0, norm="bn", inp="raw", blend=True, integer=None, mirror=True, jitter=0.0, scale=0.0, noise=0.0,
-            mix=0.0, smooth_label=0.0, wd=0.0, drop=0.0, balanced=True, extra=None, reg=False, time_reverse=0.0, static_w=0.0, vshare=0.125, ema=0.995, flipv=0.0, sched="cosine", bf16=True, weigh=True, others=0.0, centre=True)
+            mix=0.0, smooth_label=0.0, wd=0.0, drop=0.0, balanced=True, extra=None, reg=False, time_reverse=0.0, static_w=0.0, vshare=0.125, ema=0.995, flipv=0.0, sched="cosine", bf16=True, weigh=True, others=0.0, centre=True, pad="both")
 
 def decode():
     import cv2
     root = os.path.dirname(os.path.abspath(__file__))
+    if os.path.exists(root + "/full.npz"): return dict(np.load(root + "/full.npz"))  # the frames as they are
     out = {}
     for p in sorted(glob.glob(root + "/enc_*.mp4")):
         c = cv2.VideoCapture(p); fs = []
@@ -40,7 +41,10 @@ class Net(nn.Module):
             if d3:
                 L.append(nn.Conv3d(cin, n, 3, stride=st, padding=1, bias=False))
             else:
-                L.append(nn.Conv2d(cin, n, k, stride=st, padding=k // 2, bias=False))
+                if c["pad"] == "after":  # what "same" is in TensorFlow at even sizes
+                    a = (k - 2) // 2; L.append(nn.ZeroPad2d((a, k - 2 - a, a, k - 2 - a)))
+                if c["pad"] == "even": k += 1
+                L.append(nn.Conv2d(cin, n, k, stride=st, padding={"both": k // 2, "after": 0, "even": k // 2 - 1}[c["pad"]], bias=False))
             L += [norm(n), nn.LeakyReLU(0.1)]
             if c["drop"] and i >= 2: L.append((nn.Dropout3d if d3 else nn.Dropout2d)(c["drop"]))
             cin = n
