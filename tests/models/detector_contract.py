@@ -276,8 +276,12 @@ class DetectorContract:
         detector.adapt(batch.numpy())
         detector.set_phase(detector.phases()[0])
         step = trained_step(detector)
-        losses = [float(step(batch)[tiny.loss]) for _ in range(60)]
-        assert losses[-1] < losses[0] / 4
+        first = loss = float(step(batch)[tiny.loss])
+        for _ in range(60):
+            loss = float(step(batch)[tiny.loss])
+            if loss < first / 4:
+                break
+        assert loss < first / 4
 
     def test_test_step_changes_nothing(self, build):
         detector = build()
@@ -310,7 +314,7 @@ class DetectorContract:
         assert all(weight.dtype == "float32" for weight in detector.trainable_variables)
         batch = tf.constant(raw_windows(detector))
         step = trained_step(detector)
-        losses = [float(step(batch)[tiny.loss]) for _ in range(30)]
+        losses = [float(step(batch)[tiny.loss]) for _ in range(15)]
         assert np.isfinite(losses).all()
         assert losses[-1] < losses[0]
         assert all(np.isfinite(weight).all() for weight in weights_of(detector).values())

@@ -246,7 +246,7 @@ TINY = {
     ),
     "luss_ae": Tiny(
         config={
-            "image_size": (32, 48),
+            "image_size": (16, 24),
             "window_length": 8,
             "channels": (4, 4, 4, 4),
             "playback_rates": (2, 3),
