@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from concurrent import futures
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -114,24 +115,31 @@ class Server:
         return all_stopped
 
 
-def start_server(
-    store: ModelStore,
-    port: int = 8500,
-    host: str = "127.0.0.1",
-    *,
-    batching: BatchingOptions | None = None,
-    tls: Tls | None = None,
-    max_message_bytes: int = -1,
-) -> tuple[Server, int]:
+@dataclass(frozen=True)
+class ServerOptions:
+    """Where a server listens, and how it takes requests.
+
+    Args:
+        port: TCP port; 0 for any free one.
+        host: Address to listen on; ``0.0.0.0`` for all.
+        batching: How requests wait and are computed together; the default computes each by itself.
+        tls: Keys and certificates; no encryption and no authentication if ``None``.
+        max_message_bytes: Largest request that is taken; -1 for no limit but Protocol Buffers' own of 2 GiB.
+    """
+
+    port: int = 8500
+    host: str = "127.0.0.1"
+    batching: BatchingOptions = field(default_factory=BatchingOptions)
+    tls: Tls | None = None
+    max_message_bytes: int = -1
+
+
+def start_server(store: ModelStore, options: ServerOptions) -> tuple[Server, int]:
     """Answer requests in background threads until the server is stopped.
 
     Args:
         store: The models to serve.
-        port: TCP port; 0 for any free one.
-        host: Address to listen on; ``0.0.0.0`` for all.
-        batching: How requests wait and are computed together; each by itself if ``None``.
-        tls: Keys and certificates; no encryption and no authentication if ``None``.
-        max_message_bytes: Largest request that is taken; -1 for no limit but Protocol Buffers' own of 2 GiB.
+        options: Where and how.
 
     Returns:
         The running server, whose ``stop(grace)`` ends it, and the port.
@@ -139,17 +147,20 @@ def start_server(
     Raises:
         VadError: If the port is in use, the address cannot be listened on, or the keys are none.
     """
-    _check_address(host, port)
+    _check_address(options.host, options.port)
     metrics, under_way = Metrics(), RequestsUnderWay()
     server = grpc.server(
         futures.ThreadPoolExecutor(_MOST_REQUESTS, thread_name_prefix="request"),
-        options=(*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)),
+        options=(*_OPTIONS, ("grpc.max_receive_message_length", options.max_message_bytes)),
         maximum_concurrent_rpcs=_MOST_REQUESTS,
         interceptors=[ParseErrors()],
     )
-    address = f"{host}:{port}"
+    address = f"{options.host}:{options.port}"
     try:
-        bound = server.add_secure_port(address, tls.credentials()) if tls else server.add_insecure_port(address)
+        if options.tls:
+            bound = server.add_secure_port(address, options.tls.credentials())
+        else:
+            bound = server.add_insecure_port(address)
     except RuntimeError as error:
         bound = 0
         logger.debug("gRPC does not listen: %s", error)
@@ -157,7 +168,7 @@ def start_server(
         raise VadError(
             f"cannot listen on {address} with these keys; the server's key must belong to its certificate, both PEM."
         )
-    batcher = Batcher(batching or BatchingOptions(), metrics.observe_batch)
+    batcher = Batcher(options.batching, metrics.observe_batch)
     metrics.follow(store, batcher.waiting)
     parts = (store, batcher, metrics, under_way)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(*parts), server)
@@ -187,12 +198,8 @@ def _check_address(host: str, port: int) -> None:
 
 def serve(
     store: ModelStore,
-    port: int = 8500,
-    host: str = "127.0.0.1",
+    options: ServerOptions,
     *,
-    batching: BatchingOptions | None = None,
-    tls: Tls | None = None,
-    max_message_bytes: int = -1,
     metrics_port: int | None = None,
     metrics_path: str = METRICS_PATH,
     poll_seconds: float = 1.0,
@@ -205,11 +212,7 @@ def serve(
 
     Args:
         store: The models to serve; nothing needs to be loaded.
-        port: TCP port; 0 for any free one.
-        host: Address to listen on.
-        batching: See ``start_server``.
-        tls: See ``start_server``.
-        max_message_bytes: See ``start_server``.
+        options: Where and how.
         metrics_port: HTTP port that tells metrics; 0 for any free one, ``None`` for none.
         metrics_path: Their path on it.
         poll_seconds: Time between two looks for new versions; 0 to look only once.
@@ -220,25 +223,25 @@ def serve(
     Raises:
         VadError: If nothing can be served or a port is in use.
     """
-    _check_address(host, port)  # Before the models: they take seconds to load.
+    _check_address(options.host, options.port)  # Before the models: they take seconds to load.
     stopped = threading.Event()
 
     def stop(signum: int, frame: FrameType | None) -> None:
         stopped.set()
 
     store.refresh()
-    server, port = start_server(store, port, host, batching=batching, tls=tls, max_message_bytes=max_message_bytes)
+    server, port = start_server(store, options)
     before = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGINT)}
     metrics_server = None
     try:
         if metrics_port is not None:
-            metrics_server = MetricsServer(server.metrics, host, metrics_port, metrics_path)
-            print(f"metrics on http://{host}:{metrics_server.port}{metrics_path}")
+            metrics_server = MetricsServer(server.metrics, options.host, metrics_port, metrics_path)
+            print(f"metrics on http://{options.host}:{metrics_server.port}{metrics_path}")
         if poll_seconds:
             store.watch(poll_seconds)
         for model in store.models():
             print(f"{model.name}, version {model.version}: {', '.join(model.signatures)}")
-        print(f"serving {Path(store.zoo)} on {host}:{port}", flush=True)
+        print(f"serving {Path(store.zoo)} on {options.host}:{port}", flush=True)
         stopped.wait()
         logger.info("stopping: requests that have begun are finished")
         server.announce_stop()

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     from serving import config, logs
-    from serving.server import serve
+    from serving.server import ServerOptions, serve
     from serving.store import ModelStore
 
     logs.configure(args.log_format)
@@ -80,13 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.monitoring_config_file:
         metrics_path = config.read_metrics_path(args.monitoring_config_file)
         metrics_port = _METRICS_PORT if metrics_port is None else metrics_port
-    serve(
-        ModelStore(zoo, models, args.allow_version_labels_for_unavailable_models),
+    batching = args.batching_parameters_file
+    options = ServerOptions(
         args.port,
         args.host,
-        batching=config.read_batching(args.batching_parameters_file) if args.batching_parameters_file else None,
-        tls=config.read_tls(args.ssl_config_file) if args.ssl_config_file else None,
-        max_message_bytes=-1 if args.max_message_mb is None else args.max_message_mb * _MIB,
+        config.read_batching(batching) if batching else config.BatchingOptions(),
+        config.read_tls(args.ssl_config_file) if args.ssl_config_file else None,
+        -1 if args.max_message_mb is None else args.max_message_mb * _MIB,
+    )
+    serve(
+        ModelStore(zoo, models, args.allow_version_labels_for_unavailable_models),
+        options,
         metrics_port=None if metrics_path is None else metrics_port,
         metrics_path=metrics_path or "",
         poll_seconds=args.poll_seconds,

@@ -12,7 +12,8 @@ import pytest
 from client_server import Proxy
 from tiny_detector import export_tiny
 
-from serving.server import ModelStore, start_server
+from serving.server import ServerOptions, start_server
+from serving.store import ModelStore
 
 MODELS_CONFIG = """\
 model_config_list {{
@@ -46,7 +47,7 @@ def zoo(tmp_path_factory, request):
 def server_port(zoo):
     store = ModelStore(zoo)
     store.refresh()
-    server, port = start_server(store, port=0)
+    server, port = start_server(store, ServerOptions(port=0))
     yield port
     server.stop(None).wait()
 
@@ -78,7 +79,7 @@ def start(request):
     ends = []
 
     def start(store, address="127.0.0.1", **options):
-        server, port = start_server(store, port=0, **options)
+        server, port = start_server(store, ServerOptions(port=0, **options))
         ends.append(lambda: server.stop(None).wait())
         channel = grpc.insecure_channel(f"{address}:{port}")
         ends.append(channel.close)

@@ -12,7 +12,8 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.export import export
 from keras_vad.scoring.calibrate import calibration_knots
-from serving.server import ModelStore, start_server
+from serving.server import ServerOptions, start_server
+from serving.store import ModelStore
 
 
 def video(n, seed=0):
@@ -47,7 +48,7 @@ def zoo(detector, tmp_path_factory):
 def target(zoo):
     store = ModelStore(zoo)
     store.refresh()
-    server, port = start_server(store, port=0)
+    server, port = start_server(store, ServerOptions(port=0))
     yield f"localhost:{port}"
     server.stop(None).wait()
 

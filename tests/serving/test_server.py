@@ -22,7 +22,8 @@ from tensorflow_serving.apis import (
 from tiny_detector import WINDOW, Sleeper, export_tiny, reference_scores
 
 from keras_vad.errors import VadError
-from serving.server import ModelStore, start_server
+from serving.server import ServerOptions, start_server
+from serving.store import ModelStore
 
 Code = grpc.StatusCode
 
@@ -367,18 +368,18 @@ class TestModelStore:
 class TestAddress:
     def test_port_in_use_by_another_server(self, zoo, server_port):
         with pytest.raises(VadError, match=rf"cannot listen on 127\.0\.0\.1:{server_port}: Address already in use"):
-            start_server(ModelStore(zoo), port=server_port)
+            start_server(ModelStore(zoo), ServerOptions(port=server_port))
 
     def test_port_in_use_on_all_addresses(self, zoo):
         with socket.create_server(("0.0.0.0", 0), reuse_port=True) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(VadError, match="Address already in use"):
-                start_server(ModelStore(zoo), port=port)
+                start_server(ModelStore(zoo), ServerOptions(port=port))
 
     @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("no.such.host.invalid", 0)])
     def test_no_such_address(self, zoo, host, port):
         with pytest.raises(VadError, match=f"cannot listen on {host}:{port}: .*; choose another port"):
-            start_server(ModelStore(zoo), port=port, host=host)
+            start_server(ModelStore(zoo), ServerOptions(port=port, host=host))
 
 
 class TestServeTool:

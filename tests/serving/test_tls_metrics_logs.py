@@ -20,7 +20,7 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from keras_vad.errors import VadError
 from serving import config
 from serving.metrics import Metrics, MetricsServer
-from serving.server import start_server
+from serving.server import ServerOptions, start_server
 from serving.store import ModelStore
 
 Code = grpc.StatusCode
@@ -96,7 +96,7 @@ class TestTls:
     def test_keys_that_are_none(self, store):
         tls = config.Tls(b"-----BEGIN NONSENSE", b"-----BEGIN NONSENSE")
         with pytest.raises(VadError, match="with these keys; the server's key must belong to its certificate"):
-            start_server(store, port=0, tls=tls)
+            start_server(store, ServerOptions(port=0, tls=tls))
 
 
 class TestHealthAndReflection:

@@ -22,7 +22,8 @@ from PIL import Image
 from tiny_detector import export_tiny
 
 from keras_vad.data.video import open_video
-from serving.server import ModelStore, start_server
+from serving.server import ServerOptions, start_server
+from serving.store import ModelStore
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "serving" / "client")}
 
@@ -34,7 +35,7 @@ def loud(tmp_path_factory):
     export_tiny(zoo / "loud" / "1", gain=10.0)
     store = ModelStore(zoo)
     store.refresh()
-    server, port = start_server(store, port=0)
+    server, port = start_server(store, ServerOptions(port=0))
     yield f"127.0.0.1:{port}"
     server.stop(None).wait()
 

@@ -18,7 +18,8 @@ from tiny_detector import WINDOW, TinyDetector, export_tiny, reference_scores
 
 from keras_vad.layers.frames import resize_frames
 from keras_vad.scoring.smooth import causal_mean
-from serving.server import ModelStore, start_server
+from serving.server import ServerOptions, start_server
+from serving.store import ModelStore
 
 CLIENT = Path(__file__).parents[3] / "serving" / "client"
 
@@ -34,7 +35,7 @@ def zoo_of_its_own(tmp_path_factory):
     tf.saved_model.save(module, str(root / "double" / "1"), signatures=module.double)
     store = ModelStore(root)
     store.refresh()
-    server, port = start_server(store, port=0)
+    server, port = start_server(store, ServerOptions(port=0))
     yield root, store, f"127.0.0.1:{port}"
     server.stop(None).wait()
 
@@ -268,7 +269,7 @@ class TestWaitReady:
         with VadClient(f"127.0.0.1:{free_port}", "tiny") as client:
             with pytest.raises(VadClientError, match="no server answers"):
                 client.wait_ready(0.3)
-            server, _ = start_server(store, port=free_port)
+            server, _ = start_server(store, ServerOptions(port=free_port))
             try:
                 assert client.wait_ready(20) == 10
             finally:
