@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_tensorflow()
     import keras_vad
     from keras_vad.card import calibration_of_run, training_of_run
-    from keras_vad.export import check_name, export
+    from keras_vad.export import export
+    from keras_vad.names import check_name
 
     check_name(args.name)
     run_folder = Path(args.model)
