@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from keras_vad.presets.sources import CHUNK, TransferError, Source, SourceError, without_password
+from keras_vad.presets.sources import CHUNK, Source, SourceError, TransferError, without_password
 
 _TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 _PATIENCE = Retry(
@@ -63,9 +64,10 @@ class HttpSource(Source):
 
 
 def _pieces(answer: requests.Response) -> Iterator[bytes]:
-    try:
-        yield from answer.iter_content(CHUNK)
-    except requests.RequestException as error:
+    try:  # not iter_content, which throws away what arrived since its last full piece when a transfer breaks off
+        while piece := answer.raw.read1(CHUNK, decode_content=True):
+            yield piece
+    except (HTTPError, OSError) as error:
         raise TransferError(_reason(error)) from error
 
 
