@@ -110,8 +110,7 @@ def _wanted(name: str, places: Sequence[Source]) -> tuple[Preset, Source]:
         raise VadError(f"{name!r} is a pattern, but one preset is pulled at a time; list_presets tells their names.")
     if not places:
         raise VadError(
-            f"there is no source to pull {name!r} from; name one (--source), or set {SOURCES_VARIABLE} to the "
-            "addresses of zoos."
+            f"no source of presets is known: set {SOURCES_VARIABLE} to the address of a zoo, or name one with --source."
         )
     told, failed = [], False
     for place in places:

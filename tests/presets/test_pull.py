@@ -89,7 +89,7 @@ def test_names_versions_and_patterns(there, tmp_path):
     ):
         with pytest.raises(VadError, match=message):
             pull(name, sources=[there])
-    with pytest.raises(VadError, match="there is no source to pull 'avenue' from; name one"):
+    with pytest.raises(VadError, match="no source of presets is known: set KERAS_VAD_SOURCES to the"):
         pull("avenue")
 
 
@@ -144,12 +144,12 @@ def test_an_interrupted_pull_is_taken_up_by_the_next(server, there, tmp_path):
 
 def test_a_wrong_file_is_refused_and_leaves_nothing(server, there, tmp_path):
     data = (there / DETECTOR).read_bytes()
-    server.faults[DETECTOR] = [instead(data[:-1] + b"!")]
+    server.faults[DETECTOR] = [instead(data[::-1])]
     with pytest.raises(VadError) as caught:
         pull("street", to=tmp_path / "here", sources=[server.address])
     assert str(caught.value) == (
-        f"the preset street/1 could not be pulled: {DETECTOR} of {server.address} is not what the index says: its SHA-256 "
-        f"is not {read_index(there)[0].files[0].sha256}; try again later, or name another source."
+        f"the preset street/1 could not be pulled: {DETECTOR} of {server.address} is not what the index says: its "
+        f"SHA-256 is not {read_index(there)[0].files[0].sha256}; try again later, or name another source."
     )
     assert contents(tmp_path / "here") == {}
 
@@ -157,9 +157,7 @@ def test_a_wrong_file_is_refused_and_leaves_nothing(server, there, tmp_path):
 @pytest.mark.parametrize("fault", [endless, instead(bytes(300_001))], ids=["endless", "longer"])
 def test_more_than_was_promised_is_refused(server, tmp_path, fault):
     server.faults[DETECTOR] = [fault]
-    with pytest.raises(
-        VadError, match="sends more for presets/street/1/detector.keras than the 300000 bytes of the index"
-    ):
+    with pytest.raises(VadError, match=f"sends more for {DETECTOR} than the 300000 bytes of the"):
         pull("street", to=tmp_path / "here", sources=[server.address])
     assert sum(map(len, contents(tmp_path / "here").values())) == 0
 
@@ -199,8 +197,8 @@ def test_nobody_answers(there, tmp_path):
     with pytest.raises(VadError) as caught:
         pull("street", to=tmp_path / "here", sources=[address.replace("//", "//me:secret@")])
     assert str(caught.value) == (
-        f"there is no preset 'street': {address} cannot be reached ([Errno 111] Connection refused); try again later, or "
-        "name another source."
+        f"there is no preset 'street': {address} cannot be reached ([Errno 111] Connection refused); try again later, "
+        "or name another source."
     )
     assert not (tmp_path / "here").exists()
 
