@@ -1,11 +1,14 @@
 """Trained detectors by name or path."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from keras_vad.card import CARD_NAME
 from keras_vad.detector_file import DETECTOR_NAME, load_detector
 from keras_vad.errors import VadError
 from keras_vad.export import DETECTOR_FILE
@@ -31,23 +34,46 @@ def load(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zo
     Raises:
         VadError: If there is no such detector, it cannot be pulled, or its file is damaged or of another program.
     """
-    path, place = Path(name_or_path), Path(zoo)
-    file = _find(path, place)
+    file, preset = _resolve(Path(name_or_path), Path(zoo))
+    return load_detector(file) if preset is None else _load_verified(file, preset)
+
+
+def card_of(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zoo") -> dict[str, Any] | None:
+    """The card of what ``load`` would load; ``None`` if it has none, as runs and single files.
+
+    Args:
+        name_or_path: See ``load``.
+        zoo: See ``load``.
+
+    Raises:
+        VadError: As ``load``.
+    """
+    file, preset = _resolve(Path(name_or_path), Path(zoo))
+    card = file.with_name(CARD_NAME)
+    if preset is not None:
+        preset.file(CARD_NAME).check(card)
+    return json.loads(card.read_text("utf-8")) if card.is_file() else None
+
+
+def _resolve(path: Path, zoo: Path) -> tuple[Path, Preset | None]:
+    """The file of a detector, and for a preset what the index says of it; pulled if it is not here."""
+    file = _find(path, zoo)
     if file is not None:
-        return load_detector(file)
-    held = f"{place} holds {names}" if (names := _models(place)) else f"the zoo folder {place} holds no models"
+        return file, None
+    held = f"{zoo} holds {names}" if (names := _models(zoo)) else f"the zoo folder {zoo} holds no models"
     unknown = f"there is no detector {str(path)!r}: it is no .keras file, run or zoo folder"
     if not _is_preset_name(path):
         raise VadError(f"{unknown}, and {held}.")
-    preset = _find_preset(path.as_posix(), local_zoos(place))
-    if preset is None:
+    found = _find_preset(path.as_posix(), local_zoos(zoo))
+    if found is None:
         try:
             pull(path.as_posix())
         except VadError as error:
             raise VadError(f"{unknown}, {held}, and {error}") from error
-        preset = _find_preset(path.as_posix(), [cache_zoo()])
-        assert preset is not None
-    return _load_verified(*preset)
+        found = _find_preset(path.as_posix(), [cache_zoo()])
+        assert found is not None
+    place, preset = found
+    return place / preset.folder / DETECTOR_NAME, preset
 
 
 def _find(path: Path, zoo: Path) -> Path | None:
@@ -79,9 +105,8 @@ def _find_preset(name: str, zoos: Sequence[Path]) -> tuple[Path, Preset] | None:
     return None
 
 
-def _load_verified(zoo: Path, preset: Preset) -> VideoAnomalyDetector:
+def _load_verified(file: Path, preset: Preset) -> VideoAnomalyDetector:
     """Load a copy that nobody else can change between the check and the loading."""
-    file = zoo / preset.folder / DETECTOR_NAME
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / DETECTOR_NAME
         try:

@@ -23,8 +23,10 @@ from keras_vad.presets.publish import publish
 from keras_vad.presets.pull import list_presets, pull
 from tests.data.media import file_size_limit
 from tests.presets.zoo_server import served
+from tools import export as export_tool
 from tools.publish import main
 
+LOGS = Path(__file__).parents[2] / "zoo" / "logs" / "adv3dcae_ucsdped2_compact-seed0"
 TINY = {"image_size": (8, 12), "window_length": 4, "channels": (2, 3), "discriminator_channels": (2,)}
 CONFIG = {
     "method": "adv3dcae",
@@ -117,6 +119,28 @@ def test_the_index_and_the_card_say_all(run, tmp_path):
         key: entry[key] for key in ("licence", "dataset", "metrics", "input")
     }
     assert card["training"]["git"] == "0123456789ab"
+
+
+def test_the_figures_of_a_real_evaluation(run, tmp_path):
+    for name in ("config.yaml", "evaluation.json", "report.json"):
+        shutil.copyfile(LOGS / name, run / name)
+    publish(run, tmp_path / "zoo", "street")
+    (preset,) = read_index(tmp_path / "zoo")
+    assert {(row["protocol"], row["smoothing"]) for row in preset.about["metrics"]} == {
+        (protocol, smoothing) for protocol in ("paper", "deployable") for smoothing in (1, 9)
+    }
+    found = next(row for row in preset.about["metrics"] if (row["protocol"], row["smoothing"]) == ("paper", 1))
+    assert (round(found["auroc_micro"], 4), round(found["eer"], 4)) == (0.9303, 0.1271)
+
+
+def test_an_exported_preset_keeps_where_it_comes_from(run, tmp_path, monkeypatch, capsys):
+    publish(run, tmp_path / "zoo", "street")
+    monkeypatch.chdir(tmp_path)
+    assert export_tool.main(["--model", "street", "--name", "street"]) == 0
+    card = json.loads((tmp_path / "zoo" / "street" / "model_card.json").read_text())
+    assert (card["training"]["recipe"], card["training"]["git"]) == ("adv3dcae_ucsdped2_compact", "0123456789ab")
+    assert card["calibration"]["alarm_quantile"] == 0.99
+    assert list_presets() == ["street"]
 
 
 def test_versions_ascend_and_the_newest_is_loaded(run, detector, zoo, tmp_path, monkeypatch):
