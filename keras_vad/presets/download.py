@@ -73,7 +73,7 @@ def download(source: Source, folder: str, file: PresetFile, to: Path, progress: 
 def _complete(source: Source, path: str, part: Path, size: int, progress: Progress) -> None:
     """Append to a part until it has its size."""
     part.touch()
-    failures = 0
+    failures, most = 0, part.stat().st_size
     while (have := part.stat().st_size) != size:
         reason = "the transfer ends early"
         try:
@@ -88,10 +88,10 @@ def _complete(source: Source, path: str, part: Path, size: int, progress: Progre
                         raise SourceError(f"{source.name} sends more for {path} than the {size} bytes of the index.")
         except TransferError as error:
             reason = str(error)
-        if part.stat().st_size > have:
-            failures = 0
+        if part.stat().st_size > most:
+            failures, most = 0, part.stat().st_size
             continue
         failures += 1
         if failures == _TRIES:
-            raise SourceError(f"{source.name} has sent {have} of the {size} bytes of {path}, no more come ({reason}).")
+            raise SourceError(f"{source.name} has sent {most} of the {size} bytes of {path}, no more come ({reason}).")
         time.sleep(_WAIT * 2 ** (failures - 1))

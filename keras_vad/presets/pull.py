@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from keras_vad.errors import VadError
-from keras_vad.files import locked, scratch
+from keras_vad.files import locked
 from keras_vad.presets.download import download
 from keras_vad.presets.index import Preset, changing_index, matching, read_index
 from keras_vad.presets.sources import SOURCES_VARIABLE, FolderSource, Source, SourceError, cache_zoo, open_sources
@@ -40,13 +40,12 @@ def list_presets(pattern: str = "*", zoo: Address = "zoo", sources: Sequence[Add
     >>> list_presets("no_such_*", zoo="no_such_zoo", sources=[])
     []
     """
-    presets = [preset for folder in local_zoos(zoo, sources) for preset in read_index(folder)]
+    presets = [preset for folder in (Path(zoo), cache_zoo()) for preset in read_index(folder)]
     for source in open_sources(sources):
-        if not isinstance(source, FolderSource):
-            try:
-                presets += source.index()
-            except SourceError as error:
-                logger.warning("only presets of other sources are listed: %s", error)
+        try:
+            presets += source.index()
+        except SourceError as error:
+            logger.warning("only presets of other sources are listed: %s", error)
     return sorted({preset.name for preset in matching(presets, pattern)})
 
 
@@ -187,12 +186,14 @@ def _show(bar: Progress, task: TaskID, before: int, have: int) -> None:
 
 def _put(preset: Preset, work: Path, target: Path) -> None:
     """Make the version of the files that have arrived; it appears at once, in place of a damaged one."""
-    with scratch(target) as version:
-        version.mkdir()
-        for file in preset.files:
-            shutil.copyfile(work / file.sha256, version / file.name)
-            file.check(version / file.name)
-        if target.exists():
-            shutil.rmtree(work / "damaged", ignore_errors=True)
-            target.rename(work / "damaged")
-        version.rename(target)
+    version = work / "version"
+    shutil.rmtree(version, ignore_errors=True)  # of a process that was killed
+    version.mkdir()
+    for file in preset.files:
+        shutil.copyfile(work / file.sha256, version / file.name)
+        file.check(version / file.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(work / "damaged", ignore_errors=True)
+        target.rename(work / "damaged")
+    version.rename(target)

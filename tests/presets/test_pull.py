@@ -15,9 +15,9 @@ import pytest
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.presets.index import read_index
-from keras_vad.presets.pull import list_presets, pull
+from keras_vad.presets.pull import is_intact, list_presets, pull
 from tests.data.media import file_size_limit
-from tests.presets.zoo_server import cut, endless, instead, make_preset, moved, served, stall, whole
+from tests.presets.zoo_server import cut, cut_from_the_start, endless, instead, make_preset, moved, served, stall, whole
 from tools.pull import main
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +118,12 @@ def test_a_server_without_ranges(server, there, tmp_path):
     assert contents(tmp_path / "here") == contents(there)
 
 
+def test_a_server_without_ranges_that_breaks_off_again_and_again(server, tmp_path):
+    server.faults[DETECTOR] = [cut_from_the_start(count) for count in (1000, 2000, 500, 1500, 500, 1500)]
+    with pytest.raises(VadError, match="has sent 2000 of the 300000 bytes"):
+        pull("street", to=tmp_path / "here", sources=[server.address])
+
+
 def test_a_busy_server_is_asked_again(server, there, tmp_path):
     server.faults["index.json"] = [503]
     server.faults[DETECTOR] = [500, 429]
@@ -207,7 +213,9 @@ def test_without_a_network_what_is_here_is_listed(there, tmp_path, caplog):
     pull("street", sources=[there])
     with caplog.at_level(logging.WARNING):
         assert list_presets(sources=["http://127.0.0.1:9"]) == ["street"]
+        assert list_presets(sources=[tmp_path / "nowhere"]) == ["street"]
     assert "http://127.0.0.1:9 cannot be reached" in caplog.text
+    assert f"there is no zoo folder {tmp_path / 'nowhere'}" in caplog.text
 
 
 def test_through_a_proxy(server, there, tmp_path, monkeypatch):
@@ -302,6 +310,11 @@ def test_a_place_that_cannot_be_written(there, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(VadError, match=r"cannot be kept in .*file .*; free some space there, or name another folder"):
         pull("street", to=tmp_path / "file", sources=[there])
+
+
+def test_the_zoo_of_this_repository_is_what_its_index_says():
+    for preset in read_index(ROOT / "zoo"):
+        assert is_intact(ROOT / "zoo" / preset.folder, preset), preset.folder
 
 
 def start(*words):

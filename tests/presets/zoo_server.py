@@ -112,6 +112,11 @@ def stall(count, seconds=30):
     return fault
 
 
+def cut_from_the_start(count):
+    """Send so many bytes of the whole file whatever part was asked for, and hang up."""
+    return lambda handler, data, start: handler.send(data, body=data[:count])
+
+
 def whole(handler, data, start):
     """Send the whole file whatever part was asked for."""
     handler.send(data)
