@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,6 +224,25 @@ def test_through_a_proxy(server, there, tmp_path, monkeypatch):
     pull("street", to=tmp_path / "here", sources=["http://zoo.invalid"])
     assert contents(tmp_path / "here") == contents(there)
     assert server.hosts == {"zoo.invalid"}
+
+
+def test_encrypted(server, there, tmp_path, monkeypatch):
+    if not shutil.which("openssl"):
+        pytest.skip("needs the openssl command")
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    words += ["-subj", "/CN=zoo", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key", "-out", "certificate"]
+    subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True)
+    both = tmp_path / "both"
+    both.write_text((tmp_path / "key").read_text() + (tmp_path / "certificate").read_text())
+    with served(there, both) as encrypted:
+        with pytest.raises(VadError, match=r"cannot be reached \(.*certificate verify failed: self-signed certificate"):
+            pull("street", to=tmp_path / "here", sources=[encrypted.address])
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate"))
+        encrypted.faults["index.json"] = [moved(f"{server.address}/index.json")]
+        with pytest.raises(VadError, match=f"leads to {server.address}/index.json, which is not encrypted"):
+            pull("street", to=tmp_path / "here", sources=[encrypted.address])
+        pull("street", to=tmp_path / "here", sources=[encrypted.address])
+    assert contents(tmp_path / "here") == contents(there)
 
 
 def test_a_redirect(server, there, tmp_path):

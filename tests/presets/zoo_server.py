@@ -3,6 +3,7 @@
 import http.server
 import json
 import random
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -30,10 +31,11 @@ class ZooServer:
     """Serves a folder over HTTP on this machine.
 
     ``faults[path]`` are done to the next requests for a path, one each: an int is a status answered; a function gets
-    the handler and the rest of the file and answers itself. ``requests`` are those that came, (path, Range).
+    the handler, the file and the first byte asked for, and answers itself. ``requests`` are those that came, (path,
+    Range). With a certificate, key and all in one file, it speaks TLS.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, certificate=None):
         self.folder = Path(folder)
         self.faults = defaultdict(list)
         self.requests = []
@@ -81,7 +83,12 @@ class ZooServer:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # a client that hangs up is what is tested
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if certificate is None else "https"
+        self.address = f"{scheme}://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -148,8 +155,8 @@ def endless(handler, data, start):
 
 
 @contextmanager
-def served(folder):
-    server = ZooServer(folder)
+def served(folder, certificate=None):
+    server = ZooServer(folder, certificate)
     try:
         yield server
     finally:
