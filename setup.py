@@ -30,9 +30,14 @@ setup(
         "matplotlib>=3.9",
         "jinja2>=3.1",
         "tensorboard>=2.20",
+        "pooch>=1.8",
+        "requests>=2.32",
+        "urllib3>=2.6",
     ],
     extras_require={
+        "objects": ["fsspec>=2025.2"],
         "dev": [
+            "fsspec>=2025.2",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6",
@@ -40,6 +45,6 @@ setup(
             "ruff>=0.15",
             "mypy>=1.15",
             "types-PyYAML",
-        ]
+        ],
     },
 )

@@ -17,9 +17,11 @@ _PUBLIC = {
     "list_models": "keras_vad.models.registry",
     "build": "keras_vad.models.registry",
     "load": "keras_vad.zoo",
+    "list_presets": "keras_vad.presets.pull",
+    "pull": "keras_vad.presets.pull",
     "VadError": "keras_vad.errors",
 }
-__all__ = ["VadError", "build", "list_models", "load"]
+__all__ = ["VadError", "build", "list_models", "list_presets", "load", "pull"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The card of an exported model: what it is, what it takes, where it comes from; JSON that programs and people read.
+"""The card of a model: what it is, what it takes, where it comes from; JSON that programs and people read.
 
 Every version carries its own, ``assets.extra/model_card.json``; beside the versions lies a copy of the newest one's.
 TensorFlow Serving looks at neither.
@@ -15,7 +15,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 import yaml
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 import keras_vad
 from keras_vad.models.detector import VideoAnomalyDetector
@@ -29,7 +28,6 @@ CARD_FILE = Path("assets.extra") / CARD_NAME
 
 def model_card(
     detector: VideoAnomalyDetector,
-    saved_model: Path,
     name: str,
     *,
     calibration: Mapping[str, Any] | None = None,
@@ -39,7 +37,6 @@ def model_card(
 
     Args:
         detector: The detector.
-        saved_model: Folder of its SavedModel, for the signatures.
         name: The model's name in the zoo.
         calibration: What ``VideoAnomalyDetector.calibrate`` returned, if it is known.
         training: Where the weights come from: data set, recipe, seed, revision; if it is known.
@@ -69,7 +66,6 @@ def model_card(
             "shortest_chunk": fit_chunk_length(window, 1),
             "chunk_step": window.hop,
         },
-        "signatures": _signatures(saved_model),
         "calibration": {
             **(calibration or {}),
             "alarm_above": ALARM_BOUNDARY,
@@ -104,23 +100,3 @@ def calibration_of_run(run: Path) -> dict[str, Any] | None:
     if not (run / "report.json").is_file():
         return None
     return json.loads((run / "report.json").read_text("utf-8")).get("calibration")
-
-
-def _signatures(saved_model: Path) -> dict[str, Any]:
-    model = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
-    signatures = model.meta_graphs[0].signature_def
-    return {
-        name: {"inputs": _tensors(signatures[name].inputs), "outputs": _tensors(signatures[name].outputs)}
-        for name in sorted(signatures)
-        if not name.startswith("__")  # TensorFlow's own
-    }
-
-
-def _tensors(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, Any]:
-    return {
-        name: {
-            "dtype": tf.dtypes.as_dtype(infos[name].dtype).name,
-            "shape": [None if dim.size < 0 else dim.size for dim in infos[name].tensor_shape.dim],
-        }
-        for name in sorted(infos)
-    }

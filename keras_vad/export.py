@@ -1,7 +1,6 @@
 """Export: a detector as a SavedModel that TensorFlow Serving runs, in an immutable version of the zoo."""
 
 import errno
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,8 @@ from keras_vad.card import CARD_FILE, CARD_NAME, card_text, model_card
 from keras_vad.errors import VadError
 from keras_vad.files import scratch, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.signatures import archive
+from keras_vad.names import check_name, versions
+from keras_vad.signatures import archive, signatures_of
 from keras_vad.warmup import write_warmup
 
 DETECTOR_FILE = Path("assets.extra") / "detector.keras"
@@ -70,7 +70,8 @@ def export(
             detector.save(version / DETECTOR_FILE)
         except tf.errors.OpError as error:
             raise OSError(error.message) from error
-        card = model_card(detector, version, name, calibration=calibration, training=training)
+        card = model_card(detector, name, calibration=calibration, training=training)
+        card["signatures"] = signatures_of(version)
         target = _claim(work, folder, card)
     _settle_card(folder)
     return target
@@ -112,24 +113,3 @@ def _settle_card(folder: Path) -> None:
 
 def _newest_card(folder: Path) -> str:
     return (folder / str(versions(folder)[-1]) / CARD_FILE).read_text("utf-8")
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that does not serve for a model, which is a folder and part of addresses.
-
-    Raises:
-        VadError: If it has characters other than letters, digits, ``_``, ``-`` and ``.``, or starts with one of these
-            three.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise VadError(
-            f"the model name {name!r} does not serve; it must start with a letter or digit, and have only letters, "
-            "digits, '_', '-' and '.'."
-        )
-
-
-def versions(model_folder: Path) -> list[int]:
-    """Versions of a model in a zoo folder, ascending."""
-    if not model_folder.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in model_folder.iterdir() if entry.name.isdigit() and entry.is_dir())

@@ -1,5 +1,7 @@
 """Files and folders that appear only when they are complete."""
 
+import fcntl
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -58,3 +60,38 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
     with appearing(path) as partial:
         partial.write_text(text, "utf-8")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Create a file, or take over one that is there, and lock it until the end of the block.
+
+    The file stays when the block ends, unless the block renames or deletes it, which it may: whoever waits for it sees
+    that. A process that is killed gives its lock up.
+
+    Args:
+        path: The file. Its parent must exist.
+
+    Yields:
+        Its descriptor, open for reading and writing.
+
+    Raises:
+        OSError: If it cannot be created.
+    """
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(file, path):
+                yield file
+                return
+            # Another process renamed or deleted the file while this one waited: the lock is worth nothing.
+        finally:
+            os.close(file)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,9 +1,12 @@
 """The signatures of an exported detector: all that TensorFlow Serving and its clients see of it."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from keras_vad.layers.frames import resize_frames
 from keras_vad.models.detector import VideoAnomalyDetector
@@ -82,4 +85,25 @@ def _description(detector: VideoAnomalyDetector, batch: tf.Tensor) -> dict[str, 
         "width": constant(window.size[1]),
         "channels": constant(window.channels),
         "offsets": constant(window.scored),
+    }
+
+
+def signatures_of(saved_model: Path) -> dict[str, Any]:
+    """Names, types and shapes of what the signatures of a SavedModel take and give, as plain values for the card."""
+    model = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    signatures = model.meta_graphs[0].signature_def
+    return {
+        name: {"inputs": _tensors(signatures[name].inputs), "outputs": _tensors(signatures[name].outputs)}
+        for name in sorted(signatures)
+        if not name.startswith("__")  # TensorFlow's own
+    }
+
+
+def _tensors(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": tf.dtypes.as_dtype(infos[name].dtype).name,
+            "shape": [None if dim.size < 0 else dim.size for dim in infos[name].tensor_shape.dim],
+        }
+        for name in sorted(infos)
     }

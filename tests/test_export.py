@@ -18,8 +18,9 @@ from PIL import Image
 import keras_vad
 from keras_vad.card import CARD_FILE
 from keras_vad.errors import VadError
-from keras_vad.export import DETECTOR_FILE, export, versions
+from keras_vad.export import DETECTOR_FILE, export
 from keras_vad.layers.frames import resize_frames
+from keras_vad.names import versions
 from keras_vad.scoring.calibrate import apply_calibration
 from keras_vad.warmup import WARMUP_FILE
 from serving.deployment import batching_parameters, input_specs

@@ -18,6 +18,12 @@ def build(seed):
     )
 
 
+@pytest.fixture(autouse=True)
+def no_presets(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_VAD_SOURCES", "")
+
+
 @pytest.fixture
 def zoo(tmp_path):
     """Versions 2 and 10 of a model, the detector files of ``export``; what a server needs besides is not."""
@@ -66,7 +72,8 @@ def test_a_name_that_is_not_there(zoo):
     with pytest.raises(VadError) as caught:
         keras_vad.load("avenue", zoo=zoo)
     assert str(caught.value) == (
-        f"there is no detector 'avenue': it is no .keras file, run or zoo folder, and {zoo} holds street."
+        f"there is no detector 'avenue': it is no .keras file, run or zoo folder, {zoo} holds street, and no source of "
+        "presets is known: set KERAS_VAD_SOURCES to the address of a zoo, or name one with --source."
     )
 
 

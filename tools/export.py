@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export one detector and say where it went."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
-    add("--model", required=True, metavar="PATH", help="run folder or .keras file")
+    add("--model", required=True, metavar="PATH", help="run folder, .keras file or name of a preset")
     add("--name", required=True, metavar="NAME", help="the model's name in the zoo")
     add("--output", type=Path, default=Path("zoo"), metavar="DIR", help="zoo folder (default: %(default)s)")
     args = parser.parse_args(argv)
@@ -23,16 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_tensorflow()
     import keras_vad
     from keras_vad.card import calibration_of_run, training_of_run
-    from keras_vad.export import check_name, export
+    from keras_vad.export import export
+    from keras_vad.names import check_name
+    from keras_vad.zoo import card_of
 
     check_name(args.name)
     run_folder = Path(args.model)
+    card = card_of(args.model) or {}
     version = export(
         keras_vad.load(args.model),
         args.output,
         args.name,
-        calibration=calibration_of_run(run_folder),
-        training=training_of_run(run_folder),
+        calibration=calibration_of_run(run_folder) or card.get("calibration"),
+        training=training_of_run(run_folder) or card.get("training"),
     )
     print(f"exported: {version}")
     return 0

@@ -1,10 +1,8 @@
 """Every video is decoded and resized once, and kept on disk as plain uint8 frames."""
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.lib import format as npy
 
 from keras_vad.data.video import Clip, FrameSource, Video
 from keras_vad.errors import VadError
+from keras_vad.files import locked
 from keras_vad.layers.frames import resize_frames
 
 FORMAT_VERSION = 1
@@ -145,7 +144,8 @@ class FrameCache:
         partial = path.with_suffix(".partial")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with _locked(partial) as file:
+            with locked(partial) as file:
+                os.ftruncate(file, 0)  # a killed process may have left it
                 if path.exists():  # Another process wrote it while this one waited for the lock.
                     partial.unlink(missing_ok=True)
                     return
@@ -231,29 +231,6 @@ def _open(path: Path, video: Video) -> CachedFrames:
         channels=1 if len(shape) == 3 else 3,
         offset=offset,
     )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Create a file, or take over one left by a killed process, and lock it until the end of the block."""
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(file, path):
-                os.ftruncate(file, 0)
-                yield file
-                return
-            # Another process renamed or deleted the file while this one waited: the lock is worth nothing.
-        finally:
-            os.close(file)
-
-
-def _is_at(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _pwrite(file: int, array: np.ndarray, position: int) -> None:

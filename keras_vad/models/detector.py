@@ -4,12 +4,13 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+import keras_vad
 from keras_vad.data.video import Video, open_video
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
@@ -137,6 +138,24 @@ class VideoAnomalyDetector(keras.Model):
         return self.add_weight(
             name=name, shape=value.shape, initializer=lambda *_, **__: value, trainable=False, dtype="float32"
         )
+
+    @classmethod
+    def from_preset(cls, name: str | Path) -> Self:
+        """A trained detector of this method, as ``keras_vad.load`` finds it.
+
+        Args:
+            name: Name of a preset, or anything else that ``keras_vad.load`` takes.
+
+        Raises:
+            VadError: As ``keras_vad.load``, or if it is a detector of another method.
+        """
+        detector = keras_vad.load(name)
+        if not isinstance(detector, cls):
+            raise VadError(
+                f"{name} is a {type(detector).__name__}, not a {cls.__name__}; use keras_vad.load, or "
+                f"{type(detector).__name__}.from_preset."
+            )
+        return detector
 
     def get_compile_config(self) -> None:
         """Optimizers are not saved with a model; checkpoints of a run hold them."""

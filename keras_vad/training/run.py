@@ -25,10 +25,11 @@ from keras_vad.data import (
     window_dataset,
 )
 from keras_vad.errors import VadError
-from keras_vad.export import check_name, export
+from keras_vad.export import export
 from keras_vad.files import appearing, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import build
+from keras_vad.names import check_name
 from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, train

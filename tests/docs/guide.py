@@ -6,12 +6,15 @@ shapes stand for UCSD Ped2 and every training is cut to two steps of a tiny netw
 
 import importlib
 import json
+import os
 import re
 import shlex
 import socket
 import subprocess
 import sys
+import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +31,7 @@ SHORT = [
     "training.validation_steps=1",
 ]
 STARTED: list[subprocess.Popen[str]] = []
-PORT = 0
+PORT = WEB_PORT = 0
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -42,12 +45,24 @@ def commands(text: str) -> list[list[str]]:
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
+def with_ports(text: str) -> str:
+    """Text with free ports in place of those that pages name."""
+    return text.replace("8500", str(PORT)).replace("8000", str(WEB_PORT))
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def shortened(words: list[str]) -> list[str]:
     """The command on generated data; training is cut short."""
     if words[:3] == ["python", "tools/benchmark.py", "streaming"]:
         return words  # it needs no data
     words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
-    words = [word.replace("8500", str(PORT)) for word in words]
+    words = [with_ports(word) for word in words]
     trains = words[:2] == ["python", "tools/train.py"]
     if trains or (words[:2] == ["python", "tools/ablate.py"] and "--dataset" in words):
         model = words[words.index("--model") + 1] if trains else load_ablation(words[2]).model
@@ -76,7 +91,11 @@ def run(words: list[str]) -> None:
     print("$", *words, flush=True)
     if words[0] == "make":
         return  # tests/test_demo.py runs the demonstration
-    if words[0] == "python" and words[1].startswith("tools/"):
+    if words[0] == "export":
+        os.environ.update([words[1].split("=", 1)])
+    elif words[:3] == ["python", "-m", "http.server"]:
+        serve_files([sys.executable, *words[1:]])
+    elif words[0] == "python" and words[1].startswith("tools/"):
         tool = words[1].removesuffix(".py")
         if tool == "tools/serve":
             serve([sys.executable, str(ROOT / "tools" / "serve.py"), *words[2:]])
@@ -96,12 +115,21 @@ def serve(command: list[str]) -> None:
     assert any(line.startswith("serving ") for line in server.stdout), "the server did not start"
 
 
+def serve_files(command: list[str]) -> None:
+    """Start a web server and wait until it listens."""
+    STARTED.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True))
+    for _ in range(600):
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", WEB_PORT)).close()
+            return
+        time.sleep(0.1)
+    raise AssertionError("the web server did not start")
+
+
 def main(page: Path) -> None:
     """Run the page from top to bottom."""
-    global PORT
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        PORT = free.getsockname()[1]
+    global PORT, WEB_PORT
+    PORT, WEB_PORT = free_port(), free_port()
     names: dict[str, object] = {}
     try:
         for language, text in blocks(page):
@@ -109,7 +137,7 @@ def main(page: Path) -> None:
                 for words in commands(text):
                     run(shortened(words))
             else:
-                exec(text.replace("ucsdped2", "shapes").replace("8500", str(PORT)), names)
+                exec(with_ports(text.replace("ucsdped2", "shapes")), names)
     except BaseException:
         traceback.print_exc()
         sys.exit(1)

@@ -1,0 +1,69 @@
+"""Loading the file of a detector, which may come from anyone: a detector of keras_vad comes out of it, or an error."""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_vad.errors import VadError
+from keras_vad.models import registry
+from keras_vad.models.detector import VideoAnomalyDetector
+
+DETECTOR_NAME = "detector.keras"
+_MEMBERS = ["config.json", "metadata.json", "model.weights.h5"]
+
+
+def load_detector(file: Path, shown: str | os.PathLike[str] | None = None) -> VideoAnomalyDetector:
+    """Load a ``.keras`` file.
+
+    Keras loads it in safe mode, so nothing in it is run. Beyond that the file must be what ``save`` writes: a detector
+    class of this package with plain values as its arguments, and its weights, nothing else.
+
+    Args:
+        file: The file.
+        shown: What it is called in messages; by default its path.
+
+    Raises:
+        VadError: If it is damaged, of another program, or holds anything else.
+    """
+    assert registry.MODELS  # importing the registry registers the classes with Keras
+    name = file if shown is None else shown
+    try:
+        _check_content(file, name)
+        detector = keras.models.load_model(file, compile=False, safe_mode=True)
+    except VadError:
+        raise
+    except Exception as error:  # Keras raises anything from KeyError to BadZipFile for a damaged file
+        reason = " ".join(str(error).split())[:200]
+        raise VadError(
+            f"{name} cannot be loaded as a detector ({reason}); it may be damaged: fetch or train it again."
+        ) from error
+    return detector
+
+
+def _check_content(file: Path, name: str | os.PathLike[str]) -> None:
+    with zipfile.ZipFile(file) as archive:
+        members = sorted(archive.namelist())
+        config = json.loads(archive.read("config.json"))
+    cls = keras.saving.get_registered_object(config.get("registered_name"))
+    if not (isinstance(cls, type) and issubclass(cls, VideoAnomalyDetector)):
+        raise VadError(f"{name} holds a {config.get('class_name')}, but a detector of keras_vad is needed.")
+    if members != _MEMBERS:
+        strange = next((member for member in members if member not in _MEMBERS), "a file twice")
+        raise VadError(f"{name} is not loaded: it also holds {strange}, which no file of a detector does.")
+    if any("class_name" in inner for inner in _objects(config["config"])):
+        raise VadError(
+            f"{name} is not loaded: an argument of its {config['class_name']} is an object, not plain values."
+        )
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object within a value."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _objects(inner)

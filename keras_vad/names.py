@@ -1,0 +1,39 @@
+"""What models and their versions are called in a zoo folder."""
+
+import re
+from pathlib import Path
+
+from keras_vad.errors import VadError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def serves_as_name(name: str) -> bool:
+    """Whether a name serves for a model or a file of it: it is one part of paths and addresses, on any system.
+
+    Example:
+    >>> [serves_as_name(name) for name in ("adv3dcae_ucsdped2", "detector.keras", "..", "a/b", "")]
+    [True, True, False, False, False]
+    """
+    return _NAME.fullmatch(name) is not None
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that does not serve for a model, which is a folder and part of addresses.
+
+    Raises:
+        VadError: If it has characters other than letters, digits, ``_``, ``-`` and ``.``, or starts with one of these
+            three.
+    """
+    if not serves_as_name(name):
+        raise VadError(
+            f"the model name {name!r} does not serve; it must start with a letter or digit, and have only letters, "
+            "digits, '_', '-' and '.'."
+        )
+
+
+def versions(model_folder: Path) -> list[int]:
+    """Versions of a model in a zoo folder, ascending."""
+    if not model_folder.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in model_folder.iterdir() if entry.name.isdigit() and entry.is_dir())

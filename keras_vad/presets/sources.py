@@ -1,0 +1,186 @@
+"""Where presets come from: a zoo folder on disk, on a web server or in an object store, all in the same layout."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import keras_vad
+from keras_vad.errors import VadError
+from keras_vad.presets.index import INDEX_NAME, Preset, parse_index, read_index
+
+SOURCES_VARIABLE = "KERAS_VAD_SOURCES"
+CHUNK = 1 << 18
+_INDEX_LIMIT = 1 << 24  # bytes; a thousand presets have a tenth of it
+
+
+class SourceError(VadError):
+    """A source lacks a file or cannot be reached; another one may do."""
+
+
+class TransferError(Exception):
+    """A transfer ended early for a reason that may pass."""
+
+
+class Source(ABC):
+    """A zoo folder anywhere.
+
+    Args:
+        name: What it is called in messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def open(self, path: str, start: int = 0) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
+        """A file from a byte on, as a context.
+
+        Args:
+            path: Its path in the zoo.
+            start: The byte wished for.
+
+        Returns:
+            Where the bytes begin, ``start`` or 0, and the bytes in pieces.
+
+        Raises:
+            SourceError: If it is not there or cannot be read.
+            TransferError: If reading broke off and is worth another try; also raised by the pieces.
+        """
+
+    def index(self) -> list[Preset]:
+        """Its presets.
+
+        Raises:
+            SourceError: If it has no index or cannot be reached.
+            VadError: If the index cannot be used.
+        """
+        text = b""
+        try:
+            with self.open(INDEX_NAME) as (_, pieces):
+                for piece in pieces:
+                    text += piece
+                    if len(text) > _INDEX_LIMIT:
+                        raise VadError(f"the index of {self.name} is longer than {_INDEX_LIMIT} bytes; it is none.")
+        except TransferError as error:
+            raise SourceError(f"the index of {self.name} did not arrive ({error}); try again later.") from error
+        return parse_index(text, self.name)
+
+
+class FolderSource(Source):
+    """A folder on this machine, or mounted on it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.folder = folder
+
+    @contextmanager
+    def open(self, path: str, start: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """See ``Source``."""
+        try:
+            file = (self.folder / path).open("rb")
+        except OSError as error:
+            raise SourceError(f"{self.folder / path} cannot be read ({error.strerror}).") from error
+        with file:
+            yield start, _pieces(file, start)
+
+    def index(self) -> list[Preset]:
+        """See ``Source``; a folder in which nothing was published has no presets."""
+        if not self.folder.is_dir():
+            raise SourceError(f"there is no zoo folder {self.folder}.")
+        return read_index(self.folder)
+
+
+class ObjectSource(Source):
+    """What fsspec reads: ``s3://``, ``gs://``, ``az://``, ``hf://``, ``sftp://``, ...; each needs its own package."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(without_password(address))
+        scheme = address.split("://")[0]
+        try:
+            import fsspec
+
+            self._files, self._root = fsspec.core.url_to_fs(address)
+        except ImportError as error:
+            raise VadError(
+                f"{self.name} cannot be read ({error}); install keras_vad[objects], and what fsspec needs for {scheme}://."
+            ) from error
+        except ValueError as error:
+            raise VadError(f"{self.name} is no source of presets ({error}); name a folder or an address.") from error
+
+    @contextmanager
+    def open(self, path: str, start: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """See ``Source``."""
+        try:
+            file = self._files.open(f"{self._root.rstrip('/')}/{path}", "rb")
+        except FileNotFoundError as error:
+            raise SourceError(f"{self.name} has no {path}.") from error
+        except Exception as error:  # every file system has its own
+            raise TransferError(str(error) or type(error).__name__) from error
+        with file:
+            yield start, _pieces(file, start)
+
+
+def _pieces(file: IO[bytes], start: int) -> Iterator[bytes]:
+    try:
+        file.seek(start)
+        while piece := file.read(CHUNK):
+            yield piece
+    except Exception as error:  # file systems of fsspec raise anything
+        raise TransferError(str(error) or type(error).__name__) from error
+
+
+def open_source(address: str | os.PathLike[str]) -> Source:
+    """The source at an address.
+
+    Args:
+        address: A folder, or an address with ``http``, ``https``, ``file`` or a scheme that fsspec knows.
+
+    Raises:
+        VadError: If nothing reads such addresses.
+    """
+    text = os.fspath(address)
+    scheme = text.split("://")[0].lower() if "://" in text else ""
+    if scheme in ("http", "https"):
+        from keras_vad.presets.http import HttpSource
+
+        return HttpSource(text)
+    if scheme in ("", "file"):
+        return FolderSource(Path(url2pathname(urlsplit(text).path)) if scheme else Path(text))
+    return ObjectSource(text)
+
+
+def open_sources(addresses: Sequence[str | os.PathLike[str]] | None = None) -> list[Source]:
+    """The sources that presets are looked for in, in order.
+
+    Args:
+        addresses: Where to look; ``None`` for those of ``$KERAS_VAD_SOURCES``, separated by commas, or, where it is not
+            set, the zoo of the checkout that keras_vad runs from.
+
+    Raises:
+        VadError: As ``open_source``.
+    """
+    if addresses is None:
+        told = os.environ.get(SOURCES_VARIABLE)
+        own = Path(keras_vad.__file__).parents[1] / "zoo"
+        if told is not None:
+            addresses = [address.strip() for address in told.split(",") if address.strip()]
+        else:
+            addresses = [own] if (own / INDEX_NAME).is_file() else []
+    return [open_source(address) for address in addresses]
+
+
+def cache_zoo() -> Path:
+    """The zoo folder of this user that presets are pulled to, unless told otherwise; it may be deleted at any time."""
+    folder = os.environ.get("KERAS_VAD_CACHE")
+    return (Path(folder) if folder else Path.home() / ".cache" / "keras_vad") / "zoo"
+
+
+def without_password(address: str) -> str:
+    """An address as it may be printed."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else address
