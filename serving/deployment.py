@@ -53,7 +53,7 @@ def zoo_versions(zoo: Path, names: Iterable[str] = ()) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for file in zoo.glob("*/*/saved_model.pb"):
         version = file.parent.name
-        if version.isascii() and version.isdecimal():
+        if version.isascii() and version.isdecimal() and not file.parents[1].name.startswith("."):
             found.setdefault(file.parents[1].name, []).append(int(version))
     if not found:
         raise VadError(f"the zoo folder {zoo} holds no models; export one with tools/export.py.")
@@ -87,17 +87,21 @@ def model_server_config(
     policy: str = "labels",
     keep: int = 2,
     stable: Mapping[str, int] | None = None,
+    before: model_server_config_pb2.ModelServerConfig | None = None,
 ) -> model_server_config_pb2.ModelServerConfig:
     """``models.config``.
 
     Args:
         versions: The models, see ``zoo_versions``.
         base_path: Where the server sees the zoo folder, for example ``/models`` in the container.
-        policy: ``"labels"`` serves the two labelled versions and nothing else: a new version is served once this file
-            is made again. ``"latest"`` serves the newest ``keep`` versions, also those that appear later, without
-            labels: a label's version could be unloaded under it. ``"all"`` serves every version, with labels.
+        policy: ``"labels"`` serves the two labelled versions and nothing else. A label can be moved only to a version
+            that is loaded: a server that reads both at once refuses the file. So a version that ``before`` does not
+            serve is served first, and gets its label when this file is made once more. ``"latest"`` serves the newest
+            ``keep`` versions, also those that appear later, without labels: a label's version could be unloaded under
+            it. ``"all"`` serves every version, with labels.
         keep: How many versions ``"latest"`` serves.
         stable: Versions to call ``stable``, by model, where it is not the one before the newest.
+        before: What the server follows now; ``None`` if nothing.
 
     Raises:
         VadError: If an argument does not fit the zoo.
@@ -112,6 +116,7 @@ def model_server_config(
             raise VadError(f"no model {name!r} is served that could have a stable version; {', '.join(versions)} are.")
     if stable and policy == "latest":
         raise VadError("the policy 'latest' has no labels, so no version can be called stable; use 'labels' or 'all'.")
+    followed = {} if before is None else {model.name: model for model in before.model_config_list.config}
     config = model_server_config_pb2.ModelServerConfig()
     for name, numbers in versions.items():
         model = config.model_config_list.config.add(
@@ -120,14 +125,35 @@ def model_server_config(
         if policy == "latest":
             model.model_version_policy.latest.num_versions = keep
             continue
-        labels = choose_labels(name, numbers, stable.get(name))
+        wanted = choose_labels(name, numbers, stable.get(name))
+        labels = {"stable": wanted.stable, "canary": wanted.canary}
         if policy == "all":
             model.model_version_policy.all.SetInParent()
         else:
-            model.model_version_policy.specific.versions.extend(sorted({labels.stable, labels.canary}))
-        model.version_labels["stable"] = labels.stable
-        model.version_labels["canary"] = labels.canary
+            now = followed.get(name)
+            given = {} if now is None else dict(now.version_labels)
+            loaded = [] if now is None else now.model_version_policy.specific.versions
+            waiting = {label: given[label] for label in labels if labels[label] not in loaded and label in given}
+            kept = {label: version for label, version in waiting.items() if version in numbers}
+            model.model_version_policy.specific.versions.extend(sorted({*labels.values(), *kept.values()}))
+            labels |= kept
+        for label, version in labels.items():
+            model.version_labels[label] = version
     return config
+
+
+def read_model_server_config(path: Path) -> model_server_config_pb2.ModelServerConfig | None:
+    """A ``models.config``; ``None`` if there is none.
+
+    Raises:
+        VadError: If it is something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        return text_format.Parse(path.read_text("utf-8"), model_server_config_pb2.ModelServerConfig())
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise VadError(f"{path} cannot be read as models.config ({error}); delete it to make it anew.") from error
 
 
 def input_specs(zoo: Path, versions: Mapping[str, list[int]]) -> list[dict[str, Any]]:
@@ -164,7 +190,7 @@ def batching_parameters(inputs: Iterable[Mapping[str, Any]], cpus: int = 2, memo
     >>> batching_parameters([small]).max_batch_size.value
     8
     """
-    if cpus < 1 or memory_gib <= 0:
+    if cpus < 1 or not 0 < memory_gib < float("inf"):
         raise VadError(f"the server gets {cpus} processors and {memory_gib:g} GiB, but needs at least one and some.")
     assumed = {"height": 256, "width": 256, "channels": 3, "length": 16, "chunk_length": 64}
     specs = list(inputs) or [assumed]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from keras_vad_client import VadClient
 from keras_vad_client.chunks import fit_chunk_length, new_frames
+from keras_vad_client.window import Window
 
 from keras_vad.errors import VadError
 
@@ -105,7 +106,7 @@ def load_test(
     shape = (length, *window.size, new_frames(window, length))
     before = _in_process(path, shape, max_batch, in_process_seconds)
     with _Server(zoo, max_batch, load.streams) as server:
-        result = _run_streams(server, model, load, window.size)
+        result = _run_streams(server, model, load, window)
     after = _in_process(path, shape, max_batch, in_process_seconds)
     called = (before + after) / 2
     return {
@@ -120,8 +121,10 @@ def load_test(
     }
 
 
-def _run_streams(server: "_Server", model: str, load: Load, size: tuple[int, int]) -> dict[str, Any]:
-    images = np.random.default_rng(0).integers(0, 256, (_DISTINCT_FRAMES, *size, 3), np.uint8)
+def _run_streams(server: "_Server", model: str, load: Load, window: Window) -> dict[str, Any]:
+    images = np.random.default_rng(0).integers(0, 256, (_DISTINCT_FRAMES, *window.size, 3), np.uint8)
+    # A method of prediction scores no frame before its first prediction.
+    never_scored = window.span - 1 - max(window.offsets) + min(window.offsets)
     end = time.perf_counter() + load.seconds
 
     def camera(number: int) -> Iterator[np.ndarray]:
@@ -134,14 +137,14 @@ def _run_streams(server: "_Server", model: str, load: Load, size: tuple[int, int
             taken += 1
         sent[number] = taken
 
-    def watch(number: int) -> tuple[int, int, list[float]]:
+    def watch(number: int) -> tuple[int, list[float]]:
         client = _TimedClient(server.target, model, chunk_length=load.chunk_length)
         with client:
             in_order, last = 0, -1
             for result in client.stream(camera(number)):
                 in_order += result.frame > last
                 last = result.frame
-            return in_order, last + 1, client.seconds
+            return in_order, client.seconds
 
     sent = [0] * load.streams
     memory: list[tuple[float, float]] = []
@@ -159,9 +162,9 @@ def _run_streams(server: "_Server", model: str, load: Load, size: tuple[int, int
     spent = time.perf_counter() - started
     stop.set()
     sampler.join()
-    seconds = np.array([value for _, _, times in outcomes for value in times])
+    seconds = np.array([value for _, times in outcomes for value in times])
     quarter = next((mib for when, mib in memory if when - started > spent / 4), float("nan"))
-    frames = sum(scored for scored, _, _ in outcomes)
+    frames = sum(scored for scored, _ in outcomes)
     return {
         "served_frames_per_second": round(frames / spent, 1),
         "request_seconds": {
@@ -175,7 +178,7 @@ def _run_streams(server: "_Server", model: str, load: Load, size: tuple[int, int
             "highest": round(max((mib for _, mib in memory), default=float("nan"))),
         },
         "frames": frames,
-        "lost_frames": sum(sent) - sum(highest for _, highest, _ in outcomes) + sum(h - n for n, h, _ in outcomes),
+        "lost_frames": sum(taken - never_scored for taken in sent if taken >= window.span) - frames,
         "requests": len(seconds),
     }
 

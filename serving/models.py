@@ -86,8 +86,13 @@ class ServedModel:
             RequestError: If there is no such signature, or the inputs' names, dtypes or shapes do not fit it.
         """
         required = self._signature(signature_name).inputs
-        if set(inputs) != set(required):
-            sent, needed = set(inputs), set(required)
+        sent, needed = set(inputs), set(required)
+        if len(sent) == len(needed) and sent != needed:
+            raise invalid(
+                f"input tensor alias not found in signature: {min(sent - needed)}. Inputs expected to be in the set "
+                f"{{{','.join(sorted(needed))}}}."
+            )
+        if sent != needed:
             raise invalid(
                 f"input size does not match signature: {len(sent)}!={len(needed)} "
                 f"len({{{','.join(sorted(sent))}}}) != len({{{','.join(sorted(needed))}}}). "

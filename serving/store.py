@@ -88,6 +88,7 @@ class ModelStore:
         self._any_labels = any_labels
         self._labels: dict[str, dict[str, int]] = {}
         self._entries: dict[str, dict[int, _Entry]] = {}
+        self._dropped = False  # whether a model was dropped that may still be in memory
         # The first is held while versions are loaded, the second only for moments: requests need it.
         self._changing = threading.Lock()
         self._lock = threading.Lock()
@@ -215,6 +216,7 @@ class ModelStore:
                 entry.requests -= 1
                 if entry.state is State.UNLOADING and not entry.requests:
                     entry.end()
+                    self._dropped = True
 
     def labelled(self, name: str, label: str) -> int:
         """The version that a label stands for.
@@ -236,6 +238,9 @@ class ModelStore:
             failures += self._update_model(model)
         for name in [name for name in self._entries if name not in settings]:
             self._retire(name, keep=())
+        if self._dropped:
+            self._dropped = False
+            gc.collect()  # A loaded model refers to itself, and is large.
         return failures
 
     def _discovered(self) -> dict[str, ModelSettings]:
@@ -294,18 +299,15 @@ class ModelStore:
         logger.info("%s, version %d is served", name, number, extra=about)
 
     def _retire(self, name: str, keep: Sequence[int]) -> None:
-        retired = False
         with self._lock:
             entries = self._entries.get(name, {})
             for number, entry in entries.items():
                 if entry.state is State.AVAILABLE and number not in keep:
-                    retired = True
                     entry.state = State.UNLOADING
                     if not entry.requests:
                         entry.end()
+                        self._dropped = True
                     logger.info("%s, version %d goes", name, number, extra={"model": name, "version": number})
-        if retired:
-            gc.collect()  # A loaded model refers to itself, and is large.
 
     def _checked_labels(self, models: Sequence[ModelSettings]) -> dict[str, dict[str, int]]:
         for settings in models:
@@ -353,9 +355,8 @@ def _numbered(folder: Path) -> dict[int, Path]:
 def _holds_a_model(folder: Path) -> bool:
     try:
         return folder.is_dir() and any((path / "saved_model.pb").is_file() for path in _numbered(folder).values())
-    except OSError as error:
-        logger.warning("%s cannot be read: %s", folder, error.strerror)
-        return False
+    except OSError:
+        return True  # for a moment, maybe: ``_update_model`` says so, and keeps what is served
 
 
 def _fingerprint(folder: Path) -> object:

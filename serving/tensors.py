@@ -43,9 +43,10 @@ def array_of(name: str, proto: tensor_pb2.TensorProto, shape: tf.TensorShape) ->
         # Nothing to score; and 10^9 frames of no pixels would fit into any message, but not into the graph.
         raise invalid(f"Expected input {name} to have elements but get shape {sent}.")
     dtype = tf.as_dtype(proto.dtype)
+    content = proto.tensor_content  # a copy, each time it is read
     try:
-        if proto.tensor_content and dtype != tf.string:
-            return np.frombuffer(proto.tensor_content, dtype.as_numpy_dtype).reshape(sent)
+        if content and dtype != tf.string:
+            return np.frombuffer(content, dtype.as_numpy_dtype).reshape(sent)
         if dtype == tf.string and len(proto.string_val) != elements:
             raise parsing_error  # One text for all elements would be copied for each.
         if elements * dtype.size > _LARGEST_EXPANSION:

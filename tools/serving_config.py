@@ -51,7 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     versions = deployment.zoo_versions(args.zoo, args.model)
     stable = dict(map(_stable, args.stable))
-    models = deployment.model_server_config(versions, args.base_path, policy=args.policy, keep=args.keep, stable=stable)
+    models = deployment.model_server_config(
+        versions,
+        args.base_path,
+        policy=args.policy,
+        keep=args.keep,
+        stable=stable,
+        before=deployment.read_model_server_config(args.output / "models.config"),
+    )
     inputs = deployment.input_specs(args.zoo, versions)
     batching = deployment.batching_parameters(inputs, args.cpus, args.memory_gib)
     secret = deployment.ssl_config(args.tls_key, args.tls_cert, args.client_ca) if args.tls_key else None
@@ -77,6 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for model in models.model_config_list.config:
         labels = ", ".join(f"{label} {model.version_labels[label]}" for label in sorted(model.version_labels))
         print(f"{model.name}: {labels or f'the newest {args.keep}'}")
+        new = set(model.model_version_policy.specific.versions) - set(model.version_labels.values())
+        if new:
+            print(
+                f"{model.name}: version {max(new)} is loaded first; when the server says that it is AVAILABLE, run "
+                "this again to give it its label."
+            )
     print(f"wrote {args.output}")
     return 0
 

@@ -1,6 +1,7 @@
 """Configuration made from a zoo, read back with TensorFlow Serving's own message definitions."""
 
 import json
+import shutil
 import stat
 import subprocess
 
@@ -70,6 +71,36 @@ def test_a_chosen_stable_version(zoo, stable, versions):
     assert dict(street.version_labels) == {"stable": stable, "canary": 10}
 
 
+def test_a_label_moves_only_to_a_version_that_was_served_before(zoo, capsys):
+    """A server refuses a file that moves a label to a version that it has yet to load."""
+
+    def found(*arguments):
+        street = models(configure(zoo, "--model", "street", *arguments))["street"]
+        return list(street.model_version_policy.specific.versions), dict(street.version_labels)
+
+    first = found()
+    assert first == ([9, 10], {"stable": 9, "canary": 10})
+    (zoo / "street" / "12").mkdir()
+    (zoo / "street" / "12" / "saved_model.pb").touch()
+    capsys.readouterr()
+    assert found() == ([10, 12], {"stable": 10, "canary": 10})
+    assert "street: version 12 is loaded first; when the server says" in capsys.readouterr().out
+    assert found() == ([10, 12], {"stable": 10, "canary": 12})
+    assert "loaded first" not in capsys.readouterr().out
+    assert found("--stable", "street=2") == ([2, 10, 12], {"stable": 10, "canary": 12})
+    assert found("--stable", "street=2") == ([2, 12], {"stable": 2, "canary": 12})
+    shutil.rmtree(zoo / "street" / "2")
+    assert found("--stable", "street=9") == ([9, 12], {"stable": 9, "canary": 12})  # a label has nothing to keep
+
+
+def test_what_is_no_configuration_is_not_overwritten(zoo):
+    output = configure(zoo)
+    (output / "models.config").write_text("street: 10")
+    with pytest.raises(VadError, match=r"models.config cannot be read as models.config \(.*\); delete it"):
+        main(["--zoo", str(zoo), "--output", str(output)])
+    assert (output / "models.config").read_text() == "street: 10"
+
+
 def test_the_newest_versions_have_no_labels_that_could_be_unloaded(zoo):
     found = models(configure(zoo, "--policy", "latest", "--keep", "3", "--model", "street"))
     assert list(found) == ["street"]
@@ -95,8 +126,8 @@ def test_every_written_file_is_one_of_tensorflow_serving(zoo):
     assert {path.name for path in output.iterdir()} == {
         *("models.config", "batching.config", "monitoring.config", "ready.sh")
     }
-    configure(zoo, "--stable", "street=2")  # again: the files are replaced
-    assert models(output)["street"].version_labels["stable"] == 2
+    configure(zoo, "--cpus", "1")  # again: the files are replaced
+    assert read(output / "batching.config", BatchingParameters).num_batch_threads.value == 1
 
 
 def test_batches_fit_into_the_memory():

@@ -66,6 +66,7 @@ COMPOSE_SHAPE = {
             "read_only": True,
             "tmpfs": [str],
             "cap_drop": ["ALL"],
+            "cap_add": ["DAC_READ_SEARCH"],
             "security_opt": ["no-new-privileges:true"],
             "logging": {"driver": "json-file", "options": {"max-size": str, "max-file": str}},
         }

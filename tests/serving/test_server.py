@@ -138,8 +138,7 @@ class TestPredictRefuses:
             (
                 predict_request({"frame": frames}),
                 Code.INVALID_ARGUMENT,
-                "input size does not match signature: 1!=1 len({frame}) != len({frames}). Sent extra: {frame}. "
-                "Missing but required: {frames}.",
+                "input tensor alias not found in signature: frame. Inputs expected to be in the set {frames}.",
             ),
             (
                 predict_request({"frames": frames.astype(np.float32)}),

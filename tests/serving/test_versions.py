@@ -1,8 +1,10 @@
 """Versions come and go under a server: published, damaged, mended, labelled, reloaded."""
 
+import errno
 import os
 import shutil
 import threading
+import weakref
 
 import grpc
 import pytest
@@ -18,10 +20,11 @@ from tensorflow_serving.apis import (
 )
 
 from keras_vad.errors import VadError
-from serving.config import ModelSettings, VersionPolicy
+from serving.config import ModelSettings, VersionPolicy, read_models
 from serving.models import WARM_UP_FILE, ServedModel
 from serving.status import RequestError
 from serving.store import ModelStore
+from tools import serving_config
 
 Code = grpc.StatusCode
 
@@ -94,6 +97,28 @@ class TestPolling:
         shutil.rmtree(new)
         store.poll()
         assert known(store) == {9: "AVAILABLE", 10: "END"}
+
+    def test_a_model_that_cannot_be_read_for_a_moment_is_kept(self, own_zoo, monkeypatch):
+        store = ModelStore(own_zoo)
+        store.refresh()
+
+        def stale(folder):
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+        monkeypatch.setattr("serving.store._numbered", stale)
+        store.poll()
+        assert store.versions("tiny") == [9]
+
+    def test_a_replaced_model_leaves_the_memory_after_its_last_request(self, own_zoo, publish):
+        store = ModelStore(own_zoo)
+        store.refresh()
+        with store.lease("tiny") as model:
+            old = weakref.ref(model)
+            publish(10)
+            store.poll()
+            del model
+        store.poll()
+        assert old() is None
 
     def test_a_folder_that_is_gone_for_a_moment_changes_nothing(self, own_zoo):
         store = loaded(own_zoo)
@@ -178,6 +203,22 @@ class TestPolicies:
         settings = ModelSettings("t", own_zoo / folder, VersionPolicy(specific=frozenset({7})))
         with pytest.raises(VadError, match=f"the model t has no version to serve below .*{folder}; export it there"):
             ModelStore(own_zoo, [settings]).refresh()
+
+    def test_files_of_the_tool_bring_a_new_version_in(self, own_zoo, publish):
+        """What tools/serving_config.py writes after an export is taken each time, and moves the canary at the end."""
+
+        def settings():
+            folders = {"--zoo": own_zoo, "--base-path": own_zoo, "--output": own_zoo.parent / "config"}
+            assert serving_config.main([str(word) for pair in folders.items() for word in pair]) == 0
+            return read_models(own_zoo.parent / "config" / "models.config", own_zoo)
+
+        store = ModelStore(own_zoo, settings(), any_labels=True)
+        store.refresh()
+        publish(10)
+        for canary in (9, 10):
+            store.reload(settings())
+            assert store.versions("tiny") == [9, 10]
+            assert (store.labelled("tiny", "stable"), store.labelled("tiny", "canary")) == (9, canary)
 
     @pytest.mark.parametrize("any_labels", [False, True])
     def test_a_label_without_its_version(self, own_zoo, any_labels):
