@@ -12,8 +12,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from client_server import make_video, wait_until
-from keras_vad_client import Retry, Tls, VadClient, VadClientError
+from client_server import DyingHost, make_video, wait_until
+from keras_vad_client import Retry, Tls, VadClient, VadClientError, base
 from keras_vad_client.retry import Backoff
 from tiny_detector import WINDOW, reference_scores
 
@@ -163,6 +163,85 @@ def test_breaking_off_ends_the_threads(proxy):
         for _ in client.stream(make_video(200)):
             break
         wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("keras_vad_client")])
+
+
+def test_several_servers_behind_one_name_share_the_work(proxy, any_client):
+    servers = [proxy(), proxy()]
+    frames = make_video(200)
+
+    def camera():
+        for number, frame in enumerate(frames):
+            if number == 100:
+                wait_until(lambda: all(server.requests > 3 for server in servers))
+                servers[0].stop()
+            yield frame
+
+    target = "ipv4:" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    with any_client(target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01)) as client:
+        assert client.wait_ready(10) == 10
+        assert_complete(frames, list(client.stream(camera())))
+
+
+def test_a_host_that_dies_is_noticed(server_port, any_client, monkeypatch):
+    """The promised minute and a third take 0.8 s here."""
+    faster = [(name, value // 100 if "keepalive" in name else value) for name, value in base._OPTIONS]
+    monkeypatch.setattr(base, "_OPTIONS", faster)
+    host = DyingHost(server_port)
+    frames = make_video(60)
+
+    def camera():
+        for number, frame in enumerate(frames):
+            if number == 30:
+                host.die()
+            yield frame
+
+    try:
+        with any_client(host.target, "tiny", chunk_length=SHORT, timeout=15, retry=Retry(first=0.01)) as client:
+            client.wait_ready(10)
+            assert_complete(frames, list(client.stream(camera())))
+    finally:
+        host.stop()
+
+
+class TestClosed:
+    """The client is closed in the middle of something."""
+
+    @pytest.mark.parametrize("code", [Code.UNAVAILABLE, None], ids=["waits to ask again", "waits for an answer"])
+    def test_a_stream(self, proxy, any_client, code):
+        asked, released = threading.Event(), threading.Event()
+
+        def before(number, context):
+            if number > 1:
+                asked.set()
+                if code is not None:
+                    context.abort(code, "soon")
+                released.wait(20)
+
+        server = proxy(before=before)
+        errors = []
+
+        def watch(client):
+            try:
+                list(client.stream(make_video()))
+            except Exception as error:
+                errors.append(error)
+
+        with any_client(server.target, "tiny", retry=Retry(first=0.2)) as client:
+            watcher = threading.Thread(target=watch, args=(client,))
+            watcher.start()
+            assert asked.wait(20)
+            client.close()
+            watcher.join(10)
+        released.set()
+        assert [type(error) for error in errors] == [VadClientError]
+        assert "was closed before the answer came; make another one" in str(errors[0])
+
+    def test_what_is_asked_afterwards(self, target, any_client):
+        with any_client(target, "tiny") as client:
+            client.close()
+            for ask in (client.status, lambda: client.wait_ready(5), lambda: client.score(make_video())):
+                with pytest.raises(VadClientError, match="was closed before the answer came"):
+                    ask()
 
 
 # TensorFlow is loaded beforehand, while the other server runs: that takes most of the time.

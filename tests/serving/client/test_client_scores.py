@@ -4,6 +4,7 @@ import io
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import grpc
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 from client_server import make_video
 from jpeg_detector import export_jpeg
-from keras_vad_client import VadClient, VadClientError
+from keras_vad_client import VadClient, VadClientError, ready
 from PIL import Image
 from tiny_detector import WINDOW, TinyDetector, export_tiny, reference_scores
 
@@ -134,6 +135,14 @@ class TestJpeg:
             client.score(make_video(), maps=True)
 
 
+class Other(TinyDetector):
+    """Says that it has another window."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32, name="query")])
+    def describe(self, query):
+        return {**super().describe(query), "hop": tf.zeros_like(query) + 1}
+
+
 class TestVersions:
     """The server's newest version changes while a stream runs."""
 
@@ -141,6 +150,10 @@ class TestVersions:
         signatures = {"serving_default": module.score, "describe": module.describe}
         tf.saved_model.save(module, str(zoo / "swapped" / str(version)), signatures=signatures)
         store.refresh()
+
+    def next_version(self, target):
+        with VadClient(target, "swapped") as client:
+            return client.wait_ready(0) + 1
 
     def frames(self, swap, n=60):
         for number, frame in enumerate(make_video(n)):
@@ -160,18 +173,38 @@ class TestVersions:
 
     def test_unless_its_window_is_another(self, zoo_of_its_own):
         zoo, store, target = zoo_of_its_own
-
-        class Other(TinyDetector):
-            @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32, name="query")])
-            def describe(self, query):
-                return {**super().describe(query), "hop": tf.zeros_like(query) + 1}
-
         with VadClient(target, "swapped", chunk_length=10, max_in_flight=1) as client:
             before = client.wait_ready(0)
             swap = lambda: self.swap(zoo, store, Other(), before + 1)  # noqa: E731
             with pytest.raises(VadClientError, match=rf"'swapped' to version {before + 1}, whose window differs"):
                 client.score(self.frames(swap))
             assert client.window.hop == 1
+
+    def test_also_where_another_stream_has_noticed(self, zoo_of_its_own, any_client):
+        zoo, store, target = zoo_of_its_own
+        self.swap(zoo, store, TinyDetector(), self.next_version(target))
+        with any_client(target, "swapped", chunk_length=10, max_in_flight=1) as client:
+            first, second = client.stream(make_video(60)), client.stream(make_video(60))
+            assert [next(first).frame, next(second).frame] == [0, 0]
+            self.swap(zoo, store, Other(), self.next_version(target))
+            for stream in (first, second):
+                with pytest.raises(VadClientError, match="whose window differs"):
+                    list(stream)
+
+    def test_a_frame_without_a_score(self, zoo_of_its_own):
+        zoo, store, target = zoo_of_its_own
+
+        class Forgetful(TinyDetector):
+            @tf.function(input_signature=[tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")])
+            def score(self, frames):
+                return {name: value[:, :-3] for name, value in super().score(frames).items()}
+
+        self.swap(zoo, store, Forgetful(), self.next_version(target))
+        with (
+            VadClient(target, "swapped", chunk_length=10) as client,
+            pytest.raises(VadClientError, match="answers no score for frame 7, though its window has one"),
+        ):
+            client.score(make_video(10))
 
 
 class TestSentences:
@@ -193,6 +226,18 @@ class TestSentences:
                 pytest.raises(VadClientError, match=r"did not answer within 0\.5 s; allow more time"),
             ):
                 client.score(make_video())
+
+    def test_a_request_above_the_servers_limit(self, zoo, start, any_client):
+        store = ModelStore(zoo)
+        store.refresh()
+        limited = start(store, max_message_bytes=1000)
+        begun = time.monotonic()
+        with (
+            any_client(limited.address, "tiny") as client,
+            pytest.raises(VadClientError, match=r"takes no request of that size \(.*larger than max.*shorter chunk"),
+        ):
+            client.score(make_video())
+        assert time.monotonic() - begun < 10  # not repeated for a minute
 
     def test_unknown_model(self, target):
         with (
@@ -274,6 +319,15 @@ class TestWaitReady:
                 assert client.wait_ready(20) == 10
             finally:
                 server.stop(None).wait()
+
+    def test_no_longer_than_it_may_though_the_server_is_silent(self, any_client, monkeypatch):
+        monkeypatch.setattr(ready, "_SHORTEST_QUESTION", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            target = f"127.0.0.1:{silent.getsockname()[1]}"
+            begun = time.monotonic()
+            with any_client(target, "tiny", timeout=15) as client, pytest.raises(VadClientError, match=r"0\.[3-5] s"):
+                client.wait_ready(0.5)
+        assert time.monotonic() - begun < 5
 
     def test_a_model_that_never_comes(self, target):
         with VadClient(target, "nope") as client, pytest.raises(VadClientError, match="has no model 'nope'"):
