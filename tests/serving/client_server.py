@@ -62,8 +62,8 @@ class Proxy(grpc.GenericRpcHandler):
 
         return grpc.unary_unary_rpc_method_handler(hand_on)
 
-    def stop(self):
-        self._server.stop(None).wait()
+    def stop(self, grace=None):
+        self._server.stop(grace).wait()
         self._channel.close()
 
 

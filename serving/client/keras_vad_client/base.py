@@ -37,9 +37,11 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
     # One name may stand for several servers, such as a cluster's pods: requests go to each in turn.
     ("grpc.lb_policy_name", "round_robin"),
-    # A host that has died says nothing. Asked more often, a server would think itself abused.
+    # A host that has died says nothing. Asked more often, a server would think itself abused; with less time to answer,
+    # a question that waits behind frames on a slow line would count as lost. The last of these ends the wait.
     ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 40_000),
+    ("grpc.http2.ping_timeout_ms", 40_000),
 )
 
 
