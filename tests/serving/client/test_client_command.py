@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from client_server import wait_until
 from keras_vad_client import EventTracker, VadClient, VadClientError, video
-from keras_vad_client.__main__ import main
+from keras_vad_client.__main__ import main, script
 from keras_vad_client.video import Source
 from keras_vad_client.webhook import Webhook
 from PIL import Image
@@ -165,9 +165,20 @@ class TestScore:
             (["{images}", "--smoothing", "0"], "error: smoothing is over 0 frames"),
         ],
     )
-    def test_an_error_is_one_sentence(self, loud, images, arguments, sentence):
+    def test_an_error_is_one_sentence(self, loud, images, monkeypatch, capfd, arguments, sentence):
         places = {"images": images, "loud": loud}
         words = ["score", "--target", loud, "--model", "loud", *(word.format(**places) for word in arguments)]
+        monkeypatch.setattr(sys, "argv", ["keras-vad-client", *words])
+        with pytest.raises(SystemExit) as left:
+            script()
+        out, err = capfd.readouterr()  # what libraries write, too
+        assert left.value.code == 2
+        assert out == ""
+        assert len(err.splitlines()) == 1
+        assert sentence.format(**places) in err
+
+    def test_an_error_of_the_process(self, free_port):
+        words = ["status", "--target", f"127.0.0.1:{free_port}", "--model", "loud"]
         done = subprocess.run(
             [sys.executable, "-m", "keras_vad_client", *words],
             env=ENVIRONMENT,
@@ -175,10 +186,9 @@ class TestScore:
             text=True,
             check=False,
         )
-        assert done.returncode == 2
-        assert done.stdout == ""
+        assert (done.returncode, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1
-        assert sentence.format(**places) in done.stderr
+        assert f"error: no server answers at 127.0.0.1:{free_port} " in done.stderr
 
     @pytest.mark.parametrize(
         ("options", "sentence"),

@@ -246,7 +246,7 @@ class TestClosed:
 
 
 # TensorFlow is loaded once, which takes most of the time; then every line "PORT" makes one more process serve.
-SERVERS = """
+SERVE = """
 import os, runpy, sys
 import serving.server
 for line in sys.stdin:
@@ -259,12 +259,19 @@ for line in sys.stdin:
 """
 
 
-def test_a_killed_and_restarted_server_loses_no_frame(zoo, free_port):
-    servers = subprocess.Popen(
-        [sys.executable, "-c", SERVERS, str(ROOT / "tools" / "serve.py"), "--zoo", str(zoo)],
+@pytest.fixture(scope="module", autouse=True)
+def servers(zoo):
+    """A process that makes servers. It loads TensorFlow while the tests before run."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(ROOT / "tools" / "serve.py"), "--zoo", str(zoo)],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    yield process
+    process.kill()
+    process.communicate()
 
+
+def test_a_killed_and_restarted_server_loses_no_frame(servers, free_port):
     def serve():
         servers.stdin.write(f"{free_port}\n")
         servers.stdin.flush()
@@ -294,8 +301,6 @@ def test_a_killed_and_restarted_server_loses_no_frame(zoo, free_port):
     finally:
         for pid in pids[-1:]:
             os.kill(pid, signal.SIGKILL)
-        servers.kill()
-        servers.communicate()
 
 
 @pytest.fixture(scope="module")

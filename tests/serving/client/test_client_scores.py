@@ -1,6 +1,7 @@
 """The client against the real server over a socket: the numbers, and sentences for what goes wrong."""
 
 import io
+import shutil
 import socket
 import subprocess
 import sys
@@ -147,8 +148,11 @@ class TestVersions:
     """The server's newest version changes while a stream runs."""
 
     def swap(self, zoo, store, module, version):
-        signatures = {"serving_default": module.score, "describe": module.describe}
-        tf.saved_model.save(module, str(zoo / "swapped" / str(version)), signatures=signatures)
+        saved = zoo / f".{type(module).__name__}"  # once, as that takes longest
+        if not saved.exists():
+            signatures = {"serving_default": module.score, "describe": module.describe}
+            tf.saved_model.save(module, str(saved), signatures=signatures)
+        shutil.copytree(saved, zoo / "swapped" / str(version))
         store.refresh()
 
     def next_version(self, target):
@@ -182,7 +186,7 @@ class TestVersions:
 
     def test_also_where_another_stream_has_noticed(self, zoo_of_its_own, any_client):
         zoo, store, target = zoo_of_its_own
-        self.swap(zoo, store, TinyDetector(), self.next_version(target))
+        self.swap(zoo, store, TinyDetector(4.0), self.next_version(target))
         with any_client(target, "swapped", chunk_length=10, max_in_flight=1) as client:
             first, second = client.stream(make_video(60)), client.stream(make_video(60))
             assert [next(first).frame, next(second).frame] == [0, 0]
@@ -350,4 +354,6 @@ def test_loads_neither_tensorflow_nor_the_library_and_quickly():
         taken, loaded = done.stdout.split(maxsplit=1)
         assert loaded.strip() == "[]"
         seconds.append(float(taken))
-    assert min(seconds) < 0.5
+        if seconds[-1] < 0.5:
+            return
+    pytest.fail(f"takes {seconds} s")
