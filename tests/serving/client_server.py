@@ -24,9 +24,12 @@ def make_video(n=40, size=WINDOW.size, seed=0):
 
 
 class Proxy(grpc.GenericRpcHandler):
-    """Hands every request on to a real server, after ``before(number of the request, context)``."""
+    """Hands every request on to a real server, after ``before(number of the request, context)``.
 
-    def __init__(self, backend_port, before=lambda number, context: None, credentials=None):
+    It takes requests of up to ``limit`` bytes.
+    """
+
+    def __init__(self, backend_port, before=lambda number, context: None, credentials=None, port=0, limit=-1):
         self._before = before
         self._lock = threading.Lock()
         self.requests = 0  # that have come
@@ -34,10 +37,12 @@ class Proxy(grpc.GenericRpcHandler):
         self.at_once = 0
         self.most_at_once = 0
         self._channel = grpc.insecure_channel(f"127.0.0.1:{backend_port}", options=OPTIONS)
-        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=OPTIONS)
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=16), options=[*OPTIONS, (OPTIONS[0][0], limit)]
+        )
         self._server.add_generic_rpc_handlers([self])
         add = self._server.add_insecure_port if credentials is None else self._server.add_secure_port
-        self.port = add("127.0.0.1:0", *([] if credentials is None else [credentials]))
+        self.port = add(f"127.0.0.1:{port}", *([] if credentials is None else [credentials]))
         self._server.start()
         self.target = f"localhost:{self.port}"
 

@@ -141,7 +141,7 @@ def test_repeats_what_passes_and_nothing_else(proxy):
     frames = make_video(60)
 
     async def score(target):
-        async with AsyncVadClient(target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01)) as client:
+        async with AsyncVadClient(target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01, longest=0.04)) as client:
             return [result async for result in client.stream(frames)]
 
     assert_complete(frames, asyncio.run(score(server.target)))

@@ -40,7 +40,7 @@ def test_in_order_though_answers_are_not(proxy):
 def test_repeats_what_passes(proxy, code):
     server = proxy(before=lambda number, context: context.abort(code, "soon") if number % 3 else None)
     frames = make_video(60)
-    with VadClient(server.target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01)) as client:
+    with VadClient(server.target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01, longest=0.04)) as client:
         assert_complete(frames, list(client.stream(frames)))
 
 

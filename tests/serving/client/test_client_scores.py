@@ -231,13 +231,11 @@ class TestSentences:
             ):
                 client.score(make_video())
 
-    def test_a_request_above_the_servers_limit(self, zoo, start, any_client):
-        store = ModelStore(zoo)
-        store.refresh()
-        limited = start(store, max_message_bytes=1000)
+    def test_a_request_above_the_servers_limit(self, proxy, any_client):
+        limited = proxy(limit=1000)
         begun = time.monotonic()
         with (
-            any_client(limited.address, "tiny") as client,
+            any_client(limited.target, "tiny") as client,
             pytest.raises(VadClientError, match=r"takes no request of that size \(.*larger than max.*shorter chunk"),
         ):
             client.score(make_video())
@@ -312,17 +310,12 @@ class TestSentences:
 
 
 class TestWaitReady:
-    def test_until_a_server_is_there(self, zoo, free_port):
-        store = ModelStore(zoo)
-        store.refresh()
+    def test_until_a_server_is_there(self, proxy, free_port):
         with VadClient(f"127.0.0.1:{free_port}", "tiny") as client:
             with pytest.raises(VadClientError, match="no server answers"):
                 client.wait_ready(0.3)
-            server, _ = start_server(store, ServerOptions(port=free_port))
-            try:
-                assert client.wait_ready(20) == 10
-            finally:
-                server.stop(None).wait()
+            proxy(port=free_port)
+            assert client.wait_ready(20) == 10
 
     def test_no_longer_than_it_may_though_the_server_is_silent(self, any_client, monkeypatch):
         monkeypatch.setattr(ready, "_SHORTEST_QUESTION", 0.2)
