@@ -37,9 +37,8 @@ class Proxy(grpc.GenericRpcHandler):
         self.at_once = 0
         self.most_at_once = 0
         self._channel = grpc.insecure_channel(f"127.0.0.1:{backend_port}", options=OPTIONS)
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(max_workers=16), options=[*OPTIONS, (OPTIONS[0][0], limit)]
-        )
+        options = {**dict(OPTIONS), "grpc.max_receive_message_length": limit}
+        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=tuple(options.items()))
         self._server.add_generic_rpc_handlers([self])
         add = self._server.add_insecure_port if credentials is None else self._server.add_secure_port
         self.port = add(f"127.0.0.1:{port}", *([] if credentials is None else [credentials]))
@@ -67,8 +66,8 @@ class Proxy(grpc.GenericRpcHandler):
 
         return grpc.unary_unary_rpc_method_handler(hand_on)
 
-    def stop(self, grace=None):
-        self._server.stop(grace).wait()
+    def stop(self):
+        self._server.stop(None).wait()
         self._channel.close()
 
 

@@ -40,8 +40,8 @@ class VadClient(ClientBase):
             as TensorFlow Serving batches only requests of equal shape.
         timeout: Seconds to wait for the answer to one request.
         max_in_flight: Requests of one stream that may wait for their answers; this bounds memory.
-        retry: Seconds for which a request is repeated when the server is away or too busy (UNAVAILABLE,
-            RESOURCE_EXHAUSTED), with growing waits; 0 for never. A ``Retry`` sets the waits too.
+        retry: Seconds for which a request is repeated when the server is away, too busy or stops (UNAVAILABLE,
+            RESOURCE_EXHAUSTED, CANCELLED), with growing waits; 0 for never. A ``Retry`` sets the waits too.
         tls: Encrypt the connection.
         transport: ``"raw"`` sends pixels; ``"jpeg"`` a tenth of the bytes, and scores that differ a little.
         resize: Resize frames to the model's size before they are sent; the pixels are those that the graph would make.
