@@ -9,7 +9,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from client_server import Proxy
+from client_server import BlockingClient, Proxy
+from keras_vad_client import VadClient
 from tiny_detector import export_tiny
 
 from serving.server import ServerOptions, start_server
@@ -159,6 +160,12 @@ def proxy(server_port):
     yield start
     for one in started:
         one.stop()
+
+
+@pytest.fixture(params=[VadClient, BlockingClient], ids=["threads", "asyncio"])
+def any_client(request):
+    """The client with threads, and the one with asyncio."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

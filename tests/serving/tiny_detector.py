@@ -4,6 +4,7 @@ A frame's score in a window is how far its mean lies from the window's mean, so 
 detector's does, and wrong chunks give wrong scores.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,16 @@ class TinyDetector(tf.Module):
         return {"scores": raw / (1 + raw), "raw_scores": raw, "frame_offsets": offsets, "maps": images}
 
 
+@functools.cache
+def _traced() -> TinyDetector:
+    """One for all exports, as tracing takes most of the time."""
+    return TinyDetector()
+
+
 def export_tiny(folder: Path, gain: float = 1.0) -> None:
     """Write the tiny detector's SavedModel."""
-    module = TinyDetector(gain)
+    module = _traced()
+    module.gain.assign(gain)
     signatures = {"serving_default": module.score, "score_maps": module.score_maps, "describe": module.describe}
     tf.saved_model.save(module, str(folder), signatures=signatures)
 

@@ -83,6 +83,15 @@ def script() -> None:
         # Who read the output has gone, as `head` does; nothing is left to say, nor may Python try at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:  # such as of a full disk
+        print(
+            f"error: {error.filename or 'the output'} cannot be read or written ({error.strerror or error}); look "
+            "after its disk and permissions.",
+            file=sys.stderr,
+        )
+        # Nor may Python try at exit to write what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
     sys.exit(code)
 
 

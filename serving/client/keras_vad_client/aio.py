@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any, Union
@@ -11,22 +10,18 @@ from typing import Any, Union
 import grpc
 import numpy as np
 
-from keras_vad_client.base import (
-    POLL_SECONDS,
-    ClientBase,
-    ModelStatus,
-    available,
-    read_outputs,
-    read_statuses,
-)
+from keras_vad_client.base import ClientBase, read_outputs, read_statuses
 from keras_vad_client.chunks import Chunk
 from keras_vad_client.errors import VadClientError
+from keras_vad_client.ready import POLL_SECONDS, ModelStatus, Waiting
 from keras_vad_client.results import FrameScore, VideoScores
-from keras_vad_client.retry import RETRIED, Backoff
+from keras_vad_client.retry import Backoff
 from keras_vad_client.window import Window
 
 # Python 3.9 knows no `|` between types at run time.
 Frames = Union[Iterable[Any], AsyncIterable[Any]]
+# What the channel raises; UsageError when it is closed.
+_FAILURES = (grpc.RpcError, grpc.aio.UsageError)
 _Answer = Mapping[str, np.ndarray]
 
 
@@ -73,28 +68,20 @@ class AsyncVadClient(ClientBase):
         Raises:
             VadClientError: If the server does not answer, or knows no such model.
         """
-        try:
-            return read_statuses(await self._get_status(self._status_request(), timeout=self._timeout))
-        except grpc.RpcError as error:
-            raise self._error(error) from error
+        return await self._statuses(self._timeout)
 
     async def wait_ready(self, timeout: float = 60.0) -> int:
         """Wait until the model can be asked; see ``VadClient.wait_ready``."""
-        end = time.monotonic() + timeout
+        waiting = Waiting(timeout, self._timeout)
         while True:
-            seen: list[ModelStatus] = []
-            last = None
             try:
-                seen = await self.status()
+                version = waiting.take(await self._statuses(waiting.seconds))
+                if version is not None:
+                    return version
             except VadClientError as error:
-                if error.code not in RETRIED and error.code is not grpc.StatusCode.NOT_FOUND:
-                    raise
-                last = error
-            version = available(seen)
-            if version is not None:
-                return version
-            if time.monotonic() >= end:
-                raise self._not_ready(timeout, last, seen)
+                waiting.fail(error)
+            if waiting.over:
+                raise self._not_ready(waiting)
             await asyncio.sleep(POLL_SECONDS)
 
     async def score(self, frames: Frames, maps: bool = False) -> VideoScores:
@@ -113,7 +100,7 @@ class AsyncVadClient(ClientBase):
         """
         self._check_maps(maps)
         window = await self.window()
-        preparer, chunker, assembler = self._preparer(window), self._chunker(window), self._assembler(maps)
+        preparer, chunker, assembler = self._preparer(window), self._chunker(window), self._assembler(window, maps)
         take = _taker(frames)
 
         async def next_item() -> tuple[bool, Any]:
@@ -149,25 +136,47 @@ class AsyncVadClient(ClientBase):
             for task in [coming, latest, *(answer for _, answer in pending)]:
                 if task is not None:
                     task.cancel()
+                    task.add_done_callback(_look_at)
 
     async def _score_chunk(self, chunk: Chunk, maps: bool, window: Window) -> dict[str, np.ndarray]:
         response = await self._ask(self._chunk_request(chunk, maps))
-        if response.model_spec.version.value != self._described_version:
-            self._described(await self._ask(self._describe_request()))
-            self._check_same(window)
+        for question in self._questions(response):
+            self._described(await self._ask(question))
+        self._check_same(window, response)
         return read_outputs(response)
 
-    async def _ask(self, request: Any) -> Any:
+    async def _ask(self, request: bytes) -> Any:
         """The answer to one request, which is repeated while that is worth it."""
         backoff = Backoff(self._retry)
         while True:
             try:
-                return await self._predict(request, timeout=self._timeout)
-            except grpc.RpcError as error:
-                wait = backoff.next(error.code())
+                return await self._call(self._predict, request, self._timeout)
+            except _FAILURES as error:
+                wait = self._pause(error, backoff)
                 if wait is None:
                     raise self._error(error) from error
             await asyncio.sleep(wait)
+
+    async def _statuses(self, seconds: float) -> list[ModelStatus]:
+        try:
+            return read_statuses(await self._call(self._get_status, self._status_request(), seconds))
+        except _FAILURES as error:
+            raise self._error(error, seconds) from error
+
+    async def _call(self, method: Any, request: Any, seconds: float) -> Any:
+        try:
+            return await method(request, timeout=seconds)
+        except asyncio.CancelledError:
+            # So ends a call whose channel is closed, too; who waits for it has not been cancelled.
+            if self._closed.is_set():
+                raise grpc.aio.UsageError("the channel is closed") from None
+            raise
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Asyncio logs an error that nobody looks at; nobody waits for this one any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _taker(frames: Frames) -> Any:

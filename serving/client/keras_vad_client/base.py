@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import numpy as np
 
-from keras_vad_client import messages
+from keras_vad_client import messages, wire
 from keras_vad_client.chunks import Chunk, Chunker
 from keras_vad_client.errors import VadClientError
 from keras_vad_client.frames import FramePreparer
+from keras_vad_client.ready import ModelStatus, Waiting
 from keras_vad_client.results import Assembler
-from keras_vad_client.retry import Retry
+from keras_vad_client.retry import Backoff, Retry
 from keras_vad_client.smoothing import CausalMean
-from keras_vad_client.tensors import to_array, to_string_tensor, to_tensor
+from keras_vad_client.tensors import to_array, to_tensor
 from keras_vad_client.tls import Tls
 from keras_vad_client.window import Window
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
-POLL_SECONDS = 0.25
 JPEG_QUALITY = 95
+DESCRIBE_TRIES = 8
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     # gRPC's own limit of 4 MiB is less than a chunk of 64 frames of 160x160.
@@ -34,22 +35,14 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     # Clients in one process do not share a connection, so each has the server's attention.
     ("grpc.use_local_subchannel_pool", 1),
+    # One name may stand for several servers, such as a cluster's pods: requests go to each in turn.
+    ("grpc.lb_policy_name", "round_robin"),
+    # A host that has died says nothing. Asked more often, a server would think itself abused; with less time to answer,
+    # a question that waits behind frames on a slow line would count as lost. The last of these ends the wait.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 40_000),
+    ("grpc.http2.ping_timeout_ms", 40_000),
 )
-
-
-@dataclass(frozen=True)
-class ModelStatus:
-    """What the server says of one version of a model.
-
-    Args:
-        version: Its number.
-        state: START, LOADING, AVAILABLE, UNLOADING, END or UNKNOWN.
-        error: Why it is not available, if something went wrong; else empty.
-    """
-
-    version: int
-    state: str
-    error: str
 
 
 class ClientBase:
@@ -96,13 +89,12 @@ class ClientBase:
         self._jpeg = transport == "jpeg"
         self._resize = resize
         self._smoothing = smoothing
-        self._window: Window | None = None
-        self._described_version = 0  # whose window it is
+        self._window: Window | None = None  # the one that was described last
+        self._windows: dict[int, Window] = {}  # of all versions that were
         self._closed = threading.Event()
         self._channel = self._open()
-        self._predict = self._channel.unary_unary(
-            PREDICT, messages.PredictRequest.SerializeToString, messages.PredictResponse.FromString
-        )
+        # Its requests are bytes already.
+        self._predict = self._channel.unary_unary(PREDICT, None, messages.PredictResponse.FromString)
         self._get_status = self._channel.unary_unary(
             GET_MODEL_STATUS,
             messages.GetModelStatusRequest.SerializeToString,
@@ -120,14 +112,26 @@ class ClientBase:
     def _described(self, response: Any) -> None:
         """Take the answer to ``_describe_request``."""
         self._window = Window.from_answer(read_outputs(response))
-        self._described_version = response.model_spec.version.value
+        self._windows[response.model_spec.version.value] = self._window
 
-    def _check_same(self, window: Window) -> None:
-        """Refuse to go on when the server has another version now, which looks at time in another way."""
-        if self._window != window:
+    def _questions(self, response: Any) -> Iterator[bytes]:
+        """The requests to send, one by one, until the window of the version that has answered is known.
+
+        One may not do: of several servers behind one name, another may answer, with another version.
+        """
+        for _ in range(DESCRIBE_TRIES):
+            if response.model_spec.version.value in self._windows:
+                return
+            yield self._describe_request()
+
+    def _check_same(self, window: Window, response: Any) -> None:
+        """Refuse to go on when the answer is of a version which looks at time in another way."""
+        version = response.model_spec.version.value
+        found = self._windows.get(version)
+        if found != window:
             raise VadClientError(
-                f"the server at {self._target} has changed model {self._named()} to version {self._described_version}, "
-                "whose window differs; start the stream again, or ask for one version."
+                f"the server at {self._target} has changed model {self._named()} to version {version}, whose window "
+                f"{'differs' if found else 'it does not tell'}; start the stream again, or ask for one version."
             )
 
     def _chunker(self, window: Window) -> Chunker:
@@ -136,8 +140,8 @@ class ClientBase:
     def _preparer(self, window: Window) -> FramePreparer:
         return FramePreparer(window.size if self._resize else None, JPEG_QUALITY if self._jpeg else None)
 
-    def _assembler(self, maps: bool) -> Assembler:
-        return Assembler(self._smoothing, maps)
+    def _assembler(self, window: Window, maps: bool) -> Assembler:
+        return Assembler(window, self._smoothing, maps)
 
     def _check_maps(self, maps: bool) -> None:
         if maps and self._jpeg:
@@ -151,17 +155,20 @@ class ClientBase:
             request.model_spec.version.value = self._version
         return request
 
-    def _describe_request(self) -> Any:
-        return self._predict_request("describe", query=to_tensor(np.zeros(1, np.int32)))
+    def _describe_request(self) -> bytes:
+        request = self._predict_request("describe")
+        request.inputs["query"].MergeFrom(to_tensor(np.zeros(1, np.int32)))
+        return bytes(request.SerializeToString())
 
-    def _chunk_request(self, chunk: Chunk, maps: bool) -> Any:
+    def _chunk_request(self, chunk: Chunk, maps: bool) -> bytes:
         assert chunk.frames is not None
         if self._jpeg:
-            return self._predict_request("score_jpegs", jpegs=to_string_tensor(chunk.frames))
+            return wire.with_strings(self._predict_request("score_jpegs"), "jpegs", chunk.frames)
         signature = "score_maps" if maps else "serving_default"
-        return self._predict_request(signature, frames=to_tensor(np.stack(chunk.frames)[np.newaxis]))
+        return wire.with_pixels(self._predict_request(signature), "frames", chunk.frames)
 
-    def _predict_request(self, signature: str, **inputs: Any) -> Any:
+    def _predict_request(self, signature: str) -> Any:
+        """A request without inputs."""
         request = messages.PredictRequest()
         request.model_spec.name = self._model
         request.model_spec.signature_name = signature
@@ -169,16 +176,31 @@ class ClientBase:
             request.model_spec.version.value = self._version
         if self._version_label is not None:
             request.model_spec.version_label = self._version_label
-        for name, tensor in inputs.items():
-            request.inputs[name].MergeFrom(tensor)
         return request
 
-    def _error(self, error: Any) -> VadClientError:
-        """What a failed call means for the user."""
-        code, details = error.code(), " ".join((error.details() or "").split())
-        return VadClientError(self._sentence(code, details), code)
+    def _pause(self, error: Exception, backoff: Backoff) -> float | None:
+        """Seconds to wait before the request that failed is sent again; ``None`` if it is not."""
+        if self._closed.is_set() or not isinstance(error, grpc.RpcError) or _is_too_large(error):
+            return None
+        return backoff.next(error.code())
 
-    def _sentence(self, code: grpc.StatusCode, details: str) -> str:
+    def _error(self, error: Any, seconds: float | None = None) -> VadClientError:
+        """What a failed call, which might take so many seconds, means for the user."""
+        if self._closed.is_set():
+            return VadClientError(f"the client of {self._target} was closed before the answer came; make another one.")
+        if not isinstance(error, grpc.RpcError):
+            return VadClientError(f"the server at {self._target} cannot be asked ({error}); make another client.")
+        code, details = error.code(), " ".join((error.details() or "").split())
+        if _is_too_large(error):
+            sentence = (
+                f"the server at {self._target} takes no request of that size ({details}); give a shorter chunk length, "
+                "use transport 'jpeg', or raise the server's limit."
+            )
+        else:
+            sentence = self._sentence(code, details, self._timeout if seconds is None else seconds)
+        return VadClientError(sentence, code)
+
+    def _sentence(self, code: grpc.StatusCode, details: str, seconds: float) -> str:
         if code is grpc.StatusCode.UNAVAILABLE:
             certificates = " and check the certificates" if self._tls else ""
             return (
@@ -187,7 +209,7 @@ class ClientBase:
             )
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return (
-                f"the server at {self._target} did not answer within {self._timeout:g} s; allow more time with "
+                f"the server at {self._target} did not answer within {round(seconds, 1):g} s; allow more time with "
                 "a longer timeout, or send shorter chunks."
             )
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -206,15 +228,20 @@ class ClientBase:
         label = "" if self._version_label is None else f" labelled {self._version_label!r}"
         return f"{self._model!r}{version}{label}"
 
-    def _not_ready(self, timeout: float, last: VadClientError | None, seen: list[ModelStatus]) -> VadClientError:
+    def _not_ready(self, waiting: Waiting) -> VadClientError:
         """Why waiting for the model has ended without it."""
-        if last is not None:
-            return last
-        states = ", ".join(f"version {one.version} {one.state} {one.error}".rstrip() for one in seen) or "no version"
+        if waiting.error is not None:
+            return waiting.error
+        seen = [f"version {one.version} {one.state} {one.error}".rstrip() for one in waiting.statuses]
         return VadClientError(
-            f"model {self._named()} at {self._target} is not available after {timeout:g} s ({states}); wait longer, or "
-            "look into the server's log."
+            f"model {self._named()} at {self._target} is not available after {waiting.timeout:g} s "
+            f"({', '.join(seen) or 'no version'}); wait longer, or look into the server's log."
         )
+
+
+def _is_too_large(error: Any) -> bool:
+    """Whether a request was refused for its size; gRPC has no code of its own for that."""
+    return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in (error.details() or "")
 
 
 def read_outputs(response: Any) -> dict[str, np.ndarray]:
@@ -233,8 +260,3 @@ def read_statuses(response: Any) -> list[ModelStatus]:
         for one in response.model_version_status
     ]
     return sorted(found, key=lambda one: -one.version)
-
-
-def available(statuses: list[ModelStatus]) -> int | None:
-    """The highest version that answers, if one does."""
-    return next((one.version for one in statuses if one.state == messages.STATE_NAMES[messages.AVAILABLE]), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,20 +11,16 @@ from typing import Any
 import grpc
 import numpy as np
 
-from keras_vad_client.base import (
-    POLL_SECONDS,
-    ClientBase,
-    ModelStatus,
-    available,
-    read_outputs,
-    read_statuses,
-)
+from keras_vad_client.base import ClientBase, read_outputs, read_statuses
 from keras_vad_client.chunks import Chunk
 from keras_vad_client.errors import VadClientError
+from keras_vad_client.ready import POLL_SECONDS, ModelStatus, Waiting
 from keras_vad_client.results import Assembler, FrameScore, VideoScores
-from keras_vad_client.retry import RETRIED, Backoff
+from keras_vad_client.retry import Backoff
 from keras_vad_client.window import Window
 
+# What the channel raises; ValueError when it is closed.
+_FAILURES = (grpc.RpcError, ValueError)
 _Pending = tuple[Chunk, "Future[Mapping[str, np.ndarray]]"]
 
 
@@ -45,8 +40,8 @@ class VadClient(ClientBase):
             as TensorFlow Serving batches only requests of equal shape.
         timeout: Seconds to wait for the answer to one request.
         max_in_flight: Requests of one stream that may wait for their answers; this bounds memory.
-        retry: Seconds for which a request is repeated when the server is away or too busy (UNAVAILABLE,
-            RESOURCE_EXHAUSTED), with growing waits; 0 for never. A ``Retry`` sets the waits too.
+        retry: Seconds for which a request is repeated when the server is away, too busy or stops (UNAVAILABLE,
+            RESOURCE_EXHAUSTED, CANCELLED), with growing waits; 0 for never. A ``Retry`` sets the waits too.
         tls: Encrypt the connection.
         transport: ``"raw"`` sends pixels; ``"jpeg"`` a tenth of the bytes, and scores that differ a little.
         resize: Resize frames to the model's size before they are sent; the pixels are those that the graph would make.
@@ -93,38 +88,32 @@ class VadClient(ClientBase):
         Raises:
             VadClientError: If the server does not answer, or knows no such model.
         """
-        try:
-            return read_statuses(self._get_status(self._status_request(), timeout=self._timeout))
-        except grpc.RpcError as error:
-            raise self._error(error) from error
+        return self._statuses(self._timeout)
 
     def wait_ready(self, timeout: float = 60.0) -> int:
         """Wait until the model can be asked.
 
         Args:
-            timeout: Seconds to wait for a server that is away, busy or still loads the model; 0 asks once.
+            timeout: Seconds to wait for a server that is away, silent, busy or still loads the model; 0 asks once. A
+                question that is on its way then may take a second more.
 
         Returns:
-            The version that is available; the highest of them.
+            The version that is available; the highest of them, also where the client has a ``version_label``, as
+            servers do not say which version has it.
 
         Raises:
             VadClientError: If it is not available in time, or the server refuses the question.
         """
-        end = time.monotonic() + timeout
+        waiting = Waiting(timeout, self._timeout)
         while True:
-            seen: list[ModelStatus] = []
-            last = None
             try:
-                seen = self.status()
+                version = waiting.take(self._statuses(waiting.seconds))
+                if version is not None:
+                    return version
             except VadClientError as error:
-                if error.code not in RETRIED and error.code is not grpc.StatusCode.NOT_FOUND:
-                    raise
-                last = error
-            version = available(seen)
-            if version is not None:
-                return version
-            if time.monotonic() >= end or self._closed.wait(POLL_SECONDS):
-                raise self._not_ready(timeout, last, seen)
+                waiting.fail(error)
+            if waiting.over or self._closed.wait(POLL_SECONDS):
+                raise self._not_ready(waiting)
 
     def score(self, frames: Iterable[np.ndarray | bytes], maps: bool = False) -> VideoScores:
         """Score a video, chunk by chunk.
@@ -158,7 +147,7 @@ class VadClient(ClientBase):
         """
         self._check_maps(maps)
         window = self.window
-        preparer, chunker, assembler = self._preparer(window), self._chunker(window), self._assembler(maps)
+        preparer, chunker, assembler = self._preparer(window), self._chunker(window), self._assembler(window, maps)
         pending: deque[_Pending] = deque()
         stopped = threading.Event()
         pool = ThreadPoolExecutor(self._max_in_flight, thread_name_prefix="keras_vad_client")
@@ -189,21 +178,27 @@ class VadClient(ClientBase):
 
     def _score_chunk(self, chunk: Chunk, maps: bool, window: Window, stopped: threading.Event) -> dict[str, np.ndarray]:
         response = self._ask(self._chunk_request(chunk, maps), stopped)
-        if response.model_spec.version.value != self._described_version:
-            self._described(self._ask(self._describe_request(), stopped))
-            self._check_same(window)
+        for question in self._questions(response):
+            self._described(self._ask(question, stopped))
+        self._check_same(window, response)
         return read_outputs(response)
 
-    def _ask(self, request: Any, stopped: threading.Event) -> Any:
+    def _ask(self, request: bytes, stopped: threading.Event) -> Any:
         """The answer to one request, which is repeated while that is worth it and nobody has stopped it."""
         backoff = Backoff(self._retry)
         while True:
             try:
                 return self._predict(request, timeout=self._timeout)
-            except grpc.RpcError as error:
-                wait = None if self._closed.is_set() else backoff.next(error.code())
+            except _FAILURES as error:
+                wait = self._pause(error, backoff)
                 if wait is None or stopped.wait(wait):
                     raise self._error(error) from error
+
+    def _statuses(self, seconds: float) -> list[ModelStatus]:
+        try:
+            return read_statuses(self._get_status(self._status_request(), timeout=seconds))
+        except _FAILURES as error:
+            raise self._error(error, seconds) from error
 
 
 def _take(pending: deque[_Pending], assembler: Assembler) -> Iterator[FrameScore]:

@@ -11,6 +11,7 @@ from keras_vad_client.chunks import Chunk
 from keras_vad_client.errors import VadClientError
 from keras_vad_client.events import ALARM_BOUNDARY
 from keras_vad_client.smoothing import CausalMean
+from keras_vad_client.window import Window
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,15 @@ class Assembler:
     """Takes the answers to a video's chunks, in order, and gives the scores that became final with each.
 
     Args:
+        window: The model's window.
         smoothing: Frames to smooth over, see ``CausalMean``.
         maps: Whether answers have maps.
     """
 
-    def __init__(self, smoothing: int, maps: bool) -> None:
+    def __init__(self, window: Window, smoothing: int, maps: bool) -> None:
+        self._window = window
+        self._scored: set[int] = set()  # offsets in the chunk
+        self._length = 0  # frames in the chunk
         self._mean = CausalMean(smoothing)
         self._maps = maps
 
@@ -97,7 +102,7 @@ class Assembler:
             answer: ``scores``, ``raw_scores``, ``frame_offsets`` (1, M), and ``maps`` (1, M, h, w) if asked for.
 
         Raises:
-            VadClientError: If the answer lacks one of them, or a score is not finite.
+            VadClientError: If the answer lacks one of them, or the score of a frame.
         """
         wanted = ["frame_offsets", "raw_scores", "scores", *(["maps"] if self._maps else [])]
         arrays = [answer[name] for name in wanted if name in answer]
@@ -107,6 +112,7 @@ class Assembler:
                 f"the model answers {shapes}, but must answer {', '.join(wanted)}, one a frame; export the model again."
             )
         offsets, raw, calibrated = (array[0].tolist() for array in arrays[:3])
+        self._check_complete(chunk, set(offsets))
         results = []
         for place, offset in enumerate(offsets):
             frame = chunk.start + offset
@@ -116,3 +122,16 @@ class Assembler:
                 error_map = arrays[3][0, place].copy() if self._maps else None
                 results.append(FrameScore(frame, raw[place], calibrated[place], smooth, error_map))
         return results
+
+    def _check_complete(self, chunk: Chunk, answered: set[int]) -> None:
+        if (
+            chunk.frames is not None and len(chunk.frames) != self._length
+        ):  # chunks have one length, but for a short video
+            self._length = len(chunk.frames)
+            self._scored = self._window.scored_in(self._length)
+        missing = {offset for offset in self._scored - answered if chunk.start + offset in chunk.keep}
+        if missing:
+            raise VadClientError(
+                f"the model answers no score for frame {chunk.start + min(missing)}, though its window has one; start "
+                "the stream again, or export the model again."
+            )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import grpc
 
-# The server is away, or has more to do than it takes on: both pass. Any other answer would come again.
-RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
+# The server is away, has more to do than it takes on, or goes away and gives up what it has not answered: all pass. Any
+# other answer would come again.
+RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED})
 
 
 @dataclass(frozen=True)

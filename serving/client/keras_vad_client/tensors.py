@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,14 +37,6 @@ def to_tensor(values: np.ndarray) -> Any:
         tensor.tensor_shape.dim.add(size=size)
     # TensorFlow's bytes are little-endian.
     tensor.tensor_content = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
-    return tensor
-
-
-def to_string_tensor(values: Sequence[bytes]) -> Any:
-    """A tensor message of strings, shape (1, N)."""
-    tensor = messages.TensorProto(dtype=messages.DT_STRING, string_val=values)
-    for size in (1, len(values)):
-        tensor.tensor_shape.dim.add(size=size)
     return tensor
 
 

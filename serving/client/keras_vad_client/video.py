@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_vad_client.errors import VadClientError
 
+SILENT_SECONDS = 30.0  # after which a camera is given up
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 
 
@@ -63,6 +64,8 @@ class Source:
                 for frame in container.decode(stream):
                     yield reformatter.reformat(frame, format="rgb24").to_ndarray()
                     count += 1
+            except av.error.ExitError as error:
+                raise _silent(self._name, f"after frame {count}") from error
             except av.FFmpegError as error:
                 raise VadClientError(
                     f"{self._name} is damaged or was cut off: decoding stops after frame {count} ({error.strerror}); "
@@ -78,7 +81,10 @@ def _open(name: str) -> Any:
             "video is decoded by PyAV, which is not installed; pip install 'keras-vad-client[video]'."
         ) from error
     try:
-        container = av.open(name)
+        timeout = (SILENT_SECONDS, SILENT_SECONDS) if "://" in name else None
+        container = av.open(name, timeout=timeout)
+    except av.error.ExitError as error:
+        raise _silent(name, "when it was opened") from error
     except (av.FFmpegError, OSError) as error:
         raise VadClientError(
             f"{name} cannot be opened as a video ({error.strerror}); copy it again, or convert it with ffmpeg."
@@ -87,6 +93,12 @@ def _open(name: str) -> Any:
         container.close()
         raise VadClientError(f"{name} holds no video stream; give a video file, a folder of images or a camera.")
     return container
+
+
+def _silent(name: str, when: str) -> VadClientError:
+    return VadClientError(
+        f"{name} sent nothing for {SILENT_SECONDS:g} s {when}; look after the camera and the network, and start again."
+    )
 
 
 def _image_files(folder: Path) -> list[Path]:

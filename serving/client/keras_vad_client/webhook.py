@@ -15,6 +15,16 @@ from typing import Any
 from keras_vad_client.errors import VadClientError
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect an error: to follow it, urllib would turn the event into a question without content."""
+
+    def redirect_request(self, *arguments: Any) -> None:
+        """Nothing is asked instead."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
 class Webhook:
     """Posts JSON, in order; what cannot be delivered is dropped, and said.
 
@@ -94,7 +104,7 @@ class Webhook:
         for attempt in range(1, self._attempts + 1):
             request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"}, method="POST")
             try:
-                with urllib.request.urlopen(request, timeout=self._timeout):
+                with _OPENER.open(request, timeout=self._timeout):
                     return None
             except urllib.error.HTTPError as error:
                 reason = f"it answers {error.code} {error.reason}"

@@ -41,6 +41,18 @@ class Window:
         """(height, width) of the model's input."""
         return self.height, self.width
 
+    def scored_in(self, n: int) -> set[int]:
+        """Offsets of the frames that get a score, of a chunk of ``n`` frames.
+
+        Windows start at every multiple of ``hop``; when they do not reach the last frame, one more ends there, which
+        scores only frames after the last one that the others score.
+        """
+        last = n - self.span
+        starts = range(0, last + 1, self.hop)
+        scored = {start + offset for start in starts for offset in self.offsets}
+        after = max(scored, default=-1)
+        return scored | {last + offset for offset in self.offsets if last + offset > after}
+
     @classmethod
     def from_answer(cls, answer: Mapping[str, np.ndarray]) -> Window:
         """The window from what ``describe`` answers to one query: int32 (1,) each, ``offsets`` int32 (1, n).

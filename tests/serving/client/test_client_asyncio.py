@@ -79,7 +79,7 @@ def test_a_slow_server_bounds_what_is_taken(proxy):
             end = time.monotonic() + 20
             while server.requests < 4 and time.monotonic() < end:
                 await asyncio.sleep(0.05)
-            await asyncio.sleep(0.5)  # in which a fifth request would come
+            await asyncio.sleep(0.3)  # in which a fifth request would come
             assert server.requests == 4
             assert len(taken) <= 5 * (SHORT + WINDOW.hop)
             released.set()
@@ -141,7 +141,7 @@ def test_repeats_what_passes_and_nothing_else(proxy):
     frames = make_video(60)
 
     async def score(target):
-        async with AsyncVadClient(target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01)) as client:
+        async with AsyncVadClient(target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01, longest=0.04)) as client:
             return [result async for result in client.stream(frames)]
 
     assert_complete(frames, asyncio.run(score(server.target)))

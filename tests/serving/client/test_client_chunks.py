@@ -105,6 +105,12 @@ def test_a_chunk_is_sent_with_the_frame_that_fills_it(window, n, chunk_length):
             assert chunk.start == live[-1][1].start
 
 
+@given(windows(), st.integers(1, 60))
+def test_knows_which_frames_of_a_chunk_are_scored(window, n):
+    if n >= window.span:
+        assert client_window(window).scored_in(n) == set(scored_frames(window, n, 0, range(n)))
+
+
 @given(windows(), st.none() | st.integers(1, 200))
 def test_the_same_chunk_length(window, chunk_length):
     assert fit_chunk_length(client_window(window), chunk_length) == reference.fit_chunk_length(window, chunk_length)

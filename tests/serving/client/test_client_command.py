@@ -2,6 +2,7 @@
 
 import csv
 import http.server
+import io
 import json
 import os
 import subprocess
@@ -14,8 +15,8 @@ import av
 import numpy as np
 import pytest
 from client_server import wait_until
-from keras_vad_client import EventTracker, VadClient, VadClientError
-from keras_vad_client.__main__ import main
+from keras_vad_client import EventTracker, VadClient, VadClientError, video
+from keras_vad_client.__main__ import main, script
 from keras_vad_client.video import Source
 from keras_vad_client.webhook import Webhook
 from PIL import Image
@@ -164,9 +165,20 @@ class TestScore:
             (["{images}", "--smoothing", "0"], "error: smoothing is over 0 frames"),
         ],
     )
-    def test_an_error_is_one_sentence(self, loud, images, arguments, sentence):
+    def test_an_error_is_one_sentence(self, loud, images, monkeypatch, capfd, arguments, sentence):
         places = {"images": images, "loud": loud}
         words = ["score", "--target", loud, "--model", "loud", *(word.format(**places) for word in arguments)]
+        monkeypatch.setattr(sys, "argv", ["keras-vad-client", *words])
+        with pytest.raises(SystemExit) as left:
+            script()
+        out, err = capfd.readouterr()  # what libraries write, too
+        assert left.value.code == 2
+        assert out == ""
+        assert len(err.splitlines()) == 1
+        assert sentence.format(**places) in err
+
+    def test_an_error_of_the_process(self, free_port):
+        words = ["status", "--target", f"127.0.0.1:{free_port}", "--model", "loud"]
         done = subprocess.run(
             [sys.executable, "-m", "keras_vad_client", *words],
             env=ENVIRONMENT,
@@ -174,10 +186,31 @@ class TestScore:
             text=True,
             check=False,
         )
-        assert done.returncode == 2
-        assert done.stdout == ""
+        assert (done.returncode, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1
-        assert sentence.format(**places) in done.stderr
+        assert f"error: no server answers at 127.0.0.1:{free_port} " in done.stderr
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ("--csv {folder}/scores.csv", "error: the output cannot be read or written (File too large); look after"),
+            (">/dev/full", "error: the output cannot be read or written (No space left on device); look after"),
+        ],
+        ids=["csv", "events"],
+    )
+    def test_a_full_disk_is_one_sentence(self, loud, images, tmp_path, options, sentence):
+        command = f"{sys.executable} -m keras_vad_client score {images} --target {loud} --model loud"
+        done = subprocess.run(
+            ["bash", "-c", f"ulimit -f 1; exec {command} {options.format(folder=tmp_path)}"],
+            env={**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith(sentence)
 
     def test_who_reads_may_go(self, loud, images):
         reading, writing = os.pipe()
@@ -217,6 +250,41 @@ class TestSource:
             found = list(Source(str(tmp_path / name)))
             np.testing.assert_array_equal(found, list(open_video(tmp_path / name).frames))
 
+    @pytest.mark.parametrize("sent", [0, 5], ids=["at once", "in the middle"])
+    def test_a_camera_that_falls_silent(self, monkeypatch, sent):
+        """Over HTTP: a stream of some frames, and then nothing, though the connection stays."""
+        monkeypatch.setattr(video, "SILENT_SECONDS", 0.5)
+        stream = io.BytesIO()
+        with av.open(stream, "w", format="mpegts") as container:
+            track = container.add_stream("mpeg2video", rate=25)
+            track.width, track.height, track.pix_fmt = 24, 16, "yuv420p"
+            for frame in flashes(200):
+                container.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        released = threading.Event()
+
+        class Camera(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                if sent:
+                    self.wfile.write(stream.getvalue())
+                released.wait(20)
+
+            def log_message(self, *arguments):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        name = f"http://127.0.0.1:{server.server_port}/"
+        frames = []
+        try:
+            with pytest.raises(VadClientError, match=r"sent nothing for 0\.5 s .*; look after the camera"):
+                frames.extend(Source(name))
+        finally:
+            released.set()
+            server.shutdown()
+            server.server_close()
+
     def test_what_is_no_video(self, tmp_path):
         (tmp_path / "text.mp4").write_text("no video")
         (tmp_path / "empty").mkdir()
@@ -255,6 +323,12 @@ class HookHandler(http.server.BaseHTTPRequestHandler):
             assert self.headers["Content-Type"] == "application/json"
             hook.taken.append(json.loads(body))
         self.send_response(code)
+        if 300 <= code < 400:
+            self.send_header("Location", self.server.url)
+        self.end_headers()
+
+    def do_GET(self):
+        self.send_response(200)
         self.end_headers()
 
     def log_message(self, *arguments):
@@ -307,6 +381,16 @@ class TestWebhook:
             "did not take it: it answers 503 Service Unavailable.",
         ]
         assert said[0].startswith("warning: an event (start 1) was dropped")
+
+    def test_a_redirect_is_a_refusal(self, hook):
+        """urllib would ask there with GET, without the event."""
+        server, said = hook([301, 302, 303, 307]), []
+        webhook = Webhook(server.url, said.append, first_wait=0.01)
+        for event in EVENTS:
+            webhook.post(event)
+        webhook.close(20)
+        assert server.taken == EVENTS[4:]
+        assert [sentence.split("it answers ")[1][:3] for sentence in said] == ["301", "302", "303", "307"]
 
     def test_nobody_listens(self, free_port):
         said = []

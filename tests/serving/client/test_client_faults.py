@@ -12,8 +12,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from client_server import make_video, wait_until
-from keras_vad_client import Retry, Tls, VadClient, VadClientError
+from client_server import DyingHost, make_video, wait_until
+from keras_vad_client import Retry, Tls, VadClient, VadClientError, base
 from keras_vad_client.retry import Backoff
 from tiny_detector import WINDOW, reference_scores
 
@@ -36,11 +36,11 @@ def test_in_order_though_answers_are_not(proxy):
     assert 1 < server.most_at_once <= 6
 
 
-@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED])
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.CANCELLED])
 def test_repeats_what_passes(proxy, code):
     server = proxy(before=lambda number, context: context.abort(code, "soon") if number % 3 else None)
     frames = make_video(60)
-    with VadClient(server.target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01)) as client:
+    with VadClient(server.target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01, longest=0.04)) as client:
         assert_complete(frames, list(client.stream(frames)))
 
 
@@ -165,44 +165,142 @@ def test_breaking_off_ends_the_threads(proxy):
         wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("keras_vad_client")])
 
 
-# TensorFlow is loaded beforehand, while the other server runs: that takes most of the time.
-NEXT_SERVER = """
-import runpy, sys
+def test_several_servers_behind_one_name_share_the_work(proxy, any_client):
+    servers = [proxy(), proxy()]
+    frames = make_video(200)
+
+    def camera():
+        for number, frame in enumerate(frames):
+            if number == 100:
+                wait_until(lambda: all(server.requests > 3 for server in servers))
+                servers[0].stop()  # what it has taken on, it cancels
+            yield frame
+
+    target = "ipv4:" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    with any_client(target, "tiny", chunk_length=SHORT, retry=Retry(first=0.01)) as client:
+        assert client.wait_ready(10) == 10
+        assert_complete(frames, list(client.stream(camera())))
+
+
+def test_a_host_that_dies_is_noticed(server_port, any_client, monkeypatch):
+    """The promised 100 s at most take 1 s here."""
+    waits = ("keepalive", "ping")
+    faster = [(name, value // 100 if any(w in name for w in waits) else value) for name, value in base._OPTIONS]
+    monkeypatch.setattr(base, "_OPTIONS", faster)
+    host = DyingHost(server_port)
+    frames = make_video(60)
+
+    def camera():
+        for number, frame in enumerate(frames):
+            if number == 30:
+                host.die()
+            yield frame
+
+    try:
+        with any_client(host.target, "tiny", chunk_length=SHORT, timeout=15, retry=Retry(first=0.01)) as client:
+            client.wait_ready(10)
+            assert_complete(frames, list(client.stream(camera())))
+    finally:
+        host.stop()
+
+
+class TestClosed:
+    """The client is closed in the middle of something."""
+
+    @pytest.mark.parametrize("code", [Code.UNAVAILABLE, None], ids=["waits to ask again", "waits for an answer"])
+    def test_a_stream(self, proxy, any_client, code):
+        asked, released = threading.Event(), threading.Event()
+
+        def before(number, context):
+            if number > 1:
+                asked.set()
+                if code is not None:
+                    context.abort(code, "soon")
+                released.wait(20)
+
+        server = proxy(before=before)
+        errors = []
+
+        def watch(client):
+            try:
+                list(client.stream(make_video()))
+            except Exception as error:
+                errors.append(error)
+
+        with any_client(server.target, "tiny", retry=Retry(first=0.2)) as client:
+            watcher = threading.Thread(target=watch, args=(client,))
+            watcher.start()
+            assert asked.wait(20)
+            client.close()
+            watcher.join(10)
+        released.set()
+        assert [type(error) for error in errors] == [VadClientError]
+        assert "was closed before the answer came; make another one" in str(errors[0])
+
+    def test_what_is_asked_afterwards(self, target, any_client):
+        with any_client(target, "tiny") as client:
+            client.close()
+            for ask in (client.status, lambda: client.wait_ready(5), lambda: client.score(make_video())):
+                with pytest.raises(VadClientError, match="was closed before the answer came"):
+                    ask()
+
+
+# TensorFlow is loaded once, which takes most of the time; then every line "PORT" makes one more process serve.
+SERVE = """
+import os, runpy, sys
 import serving.server
-sys.stdin.readline()
-runpy.run_path(sys.argv[0], run_name="__main__")
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        sys.argv = [*sys.argv[1:], "--port", line.strip()]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    print("pid", pid, flush=True)
+    print("killed by", os.waitpid(pid, 0)[1], flush=True)
 """
 
 
-def test_a_killed_and_restarted_server_loses_no_frame(zoo, tool_server):
-    serve = str(ROOT / "tools" / "serve.py")
-    first = tool_server("--zoo", str(zoo), "--port", "0")
-    code = f"import sys; sys.argv = [{serve!r}, *sys.argv[1:]]{NEXT_SERVER}"
-    port = first.wait_until_serving()
-    second = subprocess.Popen(
-        [sys.executable, "-c", code, "--zoo", str(zoo), "--port", str(port)],
+@pytest.fixture(scope="module", autouse=True)
+def servers(zoo):
+    """A process that makes servers. It loads TensorFlow while the tests before run."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(ROOT / "tools" / "serve.py"), "--zoo", str(zoo)],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_killed_and_restarted_server_loses_no_frame(servers, free_port):
+    def serve():
+        servers.stdin.write(f"{free_port}\n")
+        servers.stdin.flush()
+        return int(said("pid"))
+
+    def said(what):
+        return next(line for line in servers.stdout if line.startswith(what)).removeprefix(what)
+
+    pids = []
     frames = make_video(400)
 
     def camera():
         for number, frame in enumerate(frames):
             if number == 200:
-                first.process.kill()  # SIGKILL: nothing is finished, nobody is told
-                first.process.wait()
-                second.stdin.write("\n")
-                second.stdin.flush()
+                os.kill(pids[0], signal.SIGKILL)  # nothing is finished, nobody is told
+                assert int(said("killed by")) == signal.SIGKILL
+                pids.append(serve())
             yield frame
 
     try:
-        with VadClient(f"127.0.0.1:{port}", "tiny", chunk_length=SHORT, retry=120) as client:
-            client.wait_ready(30)
+        with VadClient(f"127.0.0.1:{free_port}", "tiny", chunk_length=SHORT, retry=120) as client:
+            pids.append(serve())
+            client.wait_ready(60)
             assert_complete(frames, list(client.stream(camera())))
-        assert first.process.returncode == -signal.SIGKILL
-        assert second.poll() is None
+        assert len(set(pids)) == 2
+        os.kill(pids[1], 0)  # still serves
     finally:
-        second.kill()
-        second.communicate()
+        for pid in pids[-1:]:
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")

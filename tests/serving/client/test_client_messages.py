@@ -1,17 +1,21 @@
 """The client's messages and the official ones are the same bytes, both ways."""
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from client_server import make_video
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from keras_vad_client import VadClientError, messages
-from keras_vad_client.tensors import to_array, to_string_tensor, to_tensor
+from keras_vad_client import VadClient, VadClientError, messages
+from keras_vad_client.tensors import to_array, to_tensor
+from keras_vad_client.wire import with_pixels, with_strings
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2, predict_pb2
 
+Code = grpc.StatusCode
 PAIRS = {
     "ModelSpec": model_pb2.ModelSpec,
     "TensorProto": tensor_pb2.TensorProto,
@@ -167,12 +171,48 @@ def test_reads_values_one_by_one_and_the_last_for_those_that_follow(array, data)
     np.testing.assert_array_equal(found, tf.make_ndarray(official))
 
 
-@given(st.lists(st.binary(max_size=8), max_size=4))
-def test_strings(values):
-    official = tensor_pb2.TensorProto.FromString(to_string_tensor(values).SerializeToString())
-    found = tf.make_ndarray(official)
-    assert found.shape == (1, len(values))
-    assert found[0].tolist() == values
+class TestWrittenByHand:
+    """A request that is written by hand parses to the message that is built the ordinary way."""
+
+    def expected(self, spec, name, array):
+        request = fill(predict_pb2.PredictRequest(), {"model_spec": spec})
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+        return request
+
+    @given(spec_contents, names, st.integers(1, 70), st.integers(1, 20), st.integers(1, 20))
+    def test_pixels(self, spec, name, n, height, width):
+        pixels = np.arange(n * height * width * 3).astype(np.uint8).reshape(1, n, height, width, 3)
+        request = fill(messages.PredictRequest(), {"model_spec": spec})
+        # Every second one lies in memory in another order.
+        frames = [np.asfortranarray(frame) if number % 2 else frame for number, frame in enumerate(pixels[0])]
+        found = predict_pb2.PredictRequest.FromString(with_pixels(request, name, frames))
+        assert found == self.expected(spec, name, pixels)
+
+    @given(spec_contents, names, st.lists(st.binary(max_size=300), min_size=1, max_size=8))
+    def test_strings(self, spec, name, strings):
+        request = fill(messages.PredictRequest(), {"model_spec": spec})
+        found = predict_pb2.PredictRequest.FromString(with_strings(request, name, strings))
+        assert found == self.expected(spec, name, np.array([strings], object))
+
+    @pytest.mark.parametrize(
+        ("settings", "maps", "signature", "name"),
+        [
+            ({}, False, "serving_default", "frames"),
+            ({"version": 10}, True, "score_maps", "frames"),
+            ({"transport": "jpeg"}, False, "score_jpegs", "jpegs"),
+        ],
+    )
+    def test_as_it_comes_to_the_server(self, proxy, settings, maps, signature, name):
+        server = proxy(before=lambda number, context: number == 1 or context.abort(Code.INVALID_ARGUMENT, "enough"))
+        jpegs = [bytes([number]) * 200 * number for number in range(40)]
+        frames = jpegs if name == "jpegs" else make_video()
+        with VadClient(server.target, "tiny", **settings) as client, pytest.raises(VadClientError, match="enough"):
+            client.score(frames, maps=maps)
+        spec = {"name": "tiny", "signature_name": signature}
+        if "version" in settings:
+            spec["version"] = {"value": settings["version"]}
+        array = np.array([jpegs], object) if name == "jpegs" else frames[np.newaxis]
+        assert predict_pb2.PredictRequest.FromString(server.latest) == self.expected(spec, name, array)
 
 
 @pytest.mark.parametrize(

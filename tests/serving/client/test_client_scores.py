@@ -1,9 +1,11 @@
 """The client against the real server over a socket: the numbers, and sentences for what goes wrong."""
 
 import io
+import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import grpc
@@ -12,7 +14,7 @@ import pytest
 import tensorflow as tf
 from client_server import make_video
 from jpeg_detector import export_jpeg
-from keras_vad_client import VadClient, VadClientError
+from keras_vad_client import VadClient, VadClientError, ready
 from PIL import Image
 from tiny_detector import WINDOW, TinyDetector, export_tiny, reference_scores
 
@@ -134,13 +136,28 @@ class TestJpeg:
             client.score(make_video(), maps=True)
 
 
+class Other(TinyDetector):
+    """Says that it has another window."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32, name="query")])
+    def describe(self, query):
+        return {**super().describe(query), "hop": tf.zeros_like(query) + 1}
+
+
 class TestVersions:
     """The server's newest version changes while a stream runs."""
 
     def swap(self, zoo, store, module, version):
-        signatures = {"serving_default": module.score, "describe": module.describe}
-        tf.saved_model.save(module, str(zoo / "swapped" / str(version)), signatures=signatures)
+        saved = zoo / f".{type(module).__name__}"  # once, as that takes longest
+        if not saved.exists():
+            signatures = {"serving_default": module.score, "describe": module.describe}
+            tf.saved_model.save(module, str(saved), signatures=signatures)
+        shutil.copytree(saved, zoo / "swapped" / str(version))
         store.refresh()
+
+    def next_version(self, target):
+        with VadClient(target, "swapped") as client:
+            return client.wait_ready(0) + 1
 
     def frames(self, swap, n=60):
         for number, frame in enumerate(make_video(n)):
@@ -160,18 +177,38 @@ class TestVersions:
 
     def test_unless_its_window_is_another(self, zoo_of_its_own):
         zoo, store, target = zoo_of_its_own
-
-        class Other(TinyDetector):
-            @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32, name="query")])
-            def describe(self, query):
-                return {**super().describe(query), "hop": tf.zeros_like(query) + 1}
-
         with VadClient(target, "swapped", chunk_length=10, max_in_flight=1) as client:
             before = client.wait_ready(0)
             swap = lambda: self.swap(zoo, store, Other(), before + 1)  # noqa: E731
             with pytest.raises(VadClientError, match=rf"'swapped' to version {before + 1}, whose window differs"):
                 client.score(self.frames(swap))
             assert client.window.hop == 1
+
+    def test_also_where_another_stream_has_noticed(self, zoo_of_its_own, any_client):
+        zoo, store, target = zoo_of_its_own
+        self.swap(zoo, store, TinyDetector(4.0), self.next_version(target))
+        with any_client(target, "swapped", chunk_length=10, max_in_flight=1) as client:
+            first, second = client.stream(make_video(60)), client.stream(make_video(60))
+            assert [next(first).frame, next(second).frame] == [0, 0]
+            self.swap(zoo, store, Other(), self.next_version(target))
+            for stream in (first, second):
+                with pytest.raises(VadClientError, match="whose window differs"):
+                    list(stream)
+
+    def test_a_frame_without_a_score(self, zoo_of_its_own):
+        zoo, store, target = zoo_of_its_own
+
+        class Forgetful(TinyDetector):
+            @tf.function(input_signature=[tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")])
+            def score(self, frames):
+                return {name: value[:, :-3] for name, value in super().score(frames).items()}
+
+        self.swap(zoo, store, Forgetful(), self.next_version(target))
+        with (
+            VadClient(target, "swapped", chunk_length=10) as client,
+            pytest.raises(VadClientError, match="answers no score for frame 7, though its window has one"),
+        ):
+            client.score(make_video(10))
 
 
 class TestSentences:
@@ -193,6 +230,16 @@ class TestSentences:
                 pytest.raises(VadClientError, match=r"did not answer within 0\.5 s; allow more time"),
             ):
                 client.score(make_video())
+
+    def test_a_request_above_the_servers_limit(self, proxy, any_client):
+        limited = proxy(limit=1000)
+        begun = time.monotonic()
+        with (
+            any_client(limited.target, "tiny") as client,
+            pytest.raises(VadClientError, match=r"takes no request of that size \(.*larger than max.*shorter chunk"),
+        ):
+            client.score(make_video())
+        assert time.monotonic() - begun < 10  # not repeated for a minute
 
     def test_unknown_model(self, target):
         with (
@@ -263,17 +310,21 @@ class TestSentences:
 
 
 class TestWaitReady:
-    def test_until_a_server_is_there(self, zoo, free_port):
-        store = ModelStore(zoo)
-        store.refresh()
+    def test_until_a_server_is_there(self, proxy, free_port):
         with VadClient(f"127.0.0.1:{free_port}", "tiny") as client:
             with pytest.raises(VadClientError, match="no server answers"):
                 client.wait_ready(0.3)
-            server, _ = start_server(store, ServerOptions(port=free_port))
-            try:
-                assert client.wait_ready(20) == 10
-            finally:
-                server.stop(None).wait()
+            proxy(port=free_port)
+            assert client.wait_ready(20) == 10
+
+    def test_no_longer_than_it_may_though_the_server_is_silent(self, any_client, monkeypatch):
+        monkeypatch.setattr(ready, "_SHORTEST_QUESTION", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            target = f"127.0.0.1:{silent.getsockname()[1]}"
+            begun = time.monotonic()
+            with any_client(target, "tiny", timeout=15) as client, pytest.raises(VadClientError, match=r"0\.[3-5] s"):
+                client.wait_ready(0.5)
+        assert time.monotonic() - begun < 5
 
     def test_a_model_that_never_comes(self, target):
         with VadClient(target, "nope") as client, pytest.raises(VadClientError, match="has no model 'nope'"):
@@ -296,4 +347,6 @@ def test_loads_neither_tensorflow_nor_the_library_and_quickly():
         taken, loaded = done.stdout.split(maxsplit=1)
         assert loaded.strip() == "[]"
         seconds.append(float(taken))
-    assert min(seconds) < 0.5
+        if seconds[-1] < 0.5:
+            return
+    pytest.fail(f"takes {seconds} s")
