@@ -42,7 +42,10 @@ def test_commands_and_code_run(page: Path, project: Path, tmp_path: Path) -> Non
     (tmp_path / "street.avi").symlink_to(project / "street.avi")
     (tmp_path / "keras_vad").symlink_to(ROOT / "keras_vad")
     (tmp_path / "zoo").mkdir()
+    text = page.read_text("utf-8").replace("ucsdped2", "shapes")
     for model in (project / "zoo").iterdir():
+        if re.search(rf"\b{model.name}\b", text) is None:
+            continue  # a server would load it
         (tmp_path / "zoo" / model.name).mkdir()
         (tmp_path / "zoo" / model.name / "1").symlink_to(model / "1")
     environment = {**os.environ, "KERAS_VAD_CACHE": str(project / "cache"), "PYTHONPATH": PATHS}
