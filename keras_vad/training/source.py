@@ -82,7 +82,7 @@ class Source:
         Raises:
             VadError: If its weights do not fit a hyper-parameter of the recipe.
         """
-        changed = {name: value for name, value in recipe.model.items() if value != self.config.get(name)}
+        changed = dict(item for item in recipe.model.items() if item not in self.config.items())
         model = {**self.config, **changed}
         if changed:
             shapes = [tuple(weight.shape) for weight in build(self.method, **model).weights]

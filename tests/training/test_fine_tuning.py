@@ -243,7 +243,7 @@ def test_origins_of_presets_models_runs_and_files(tmp_path, tune, source):
             "changes their shapes, or train with --model in place of --from.",
         ),
         (["--set", "model.image_size=[64, 48]"], "the weights of street do not fit model.image_size (64, 48); "),
-        (["--set", "model.colour=3"], "conv_ae has no hyper-parameter colour; it has "),
+        (["--set", "model.colour=null"], "conv_ae has no hyper-parameter colour; it has "),
         (["--set", "training.speed=3"], "the training of street has no option training.speed; "),
         (["--set", "training.learning_rate_factor=0"], "training.learning_rate_factor is 0.0, but must be above 0."),
         (["--epochs", "0"], "training.epochs is 0, but must be at least 1."),
