@@ -39,7 +39,7 @@ def model_card(
         detector: The detector.
         name: The model's name in the zoo.
         calibration: What ``VideoAnomalyDetector.calibrate`` returned, if it is known.
-        training: Where the weights come from: data set, recipe, seed, revision; if it is known.
+        training: Where the weights come from, see ``training_of_run``; if it is known.
 
     Returns:
         Plain values. ``input.chunk_length`` is what clients send by default; a chunk may have any length from
@@ -88,11 +88,21 @@ def card_text(card: Mapping[str, Any], version: int) -> str:
 
 
 def training_of_run(run: Path) -> dict[str, Any] | None:
-    """Where the weights of a run folder come from, as the card tells it; ``None`` if the folder does not say."""
+    """Where the weights of a run folder come from, as the card tells it.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        ``dataset``, ``data_fingerprint``, ``recipe``, ``seed``, ``git``; ``from``, the ``name``, ``version`` and
+        ``sha256`` of the detector that the run started from, ``None`` if from random weights; ``options``, the recipe's
+        sections ``data``, ``training`` and ``scoring``. ``None`` if the folder does not say.
+    """
     if not (run / "config.yaml").is_file():
         return None
     stored = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    return {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git")}
+    about = {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "from")}
+    return {**about, "options": {key: stored.get(key) for key in ("data", "training", "scoring")}}
 
 
 def calibration_of_run(run: Path) -> dict[str, Any] | None:

@@ -4,17 +4,18 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_vad.card import CARD_NAME
+from keras_vad.card import CARD_NAME, training_of_run
 from keras_vad.detector_file import DETECTOR_NAME, load_detector
 from keras_vad.errors import VadError
 from keras_vad.export import DETECTOR_FILE
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.names import serves_as_name, versions
-from keras_vad.presets.index import Preset, matching, read_index
+from keras_vad.presets.index import Preset, PresetFile, matching, read_index
 from keras_vad.presets.pull import local_zoos, pull
 from keras_vad.presets.sources import cache_zoo
 
@@ -36,6 +37,50 @@ def load(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zo
     """
     file, preset = _resolve(Path(name_or_path), Path(zoo))
     return load_detector(file) if preset is None else _load_verified(file, preset)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a trained detector is known by.
+
+    Args:
+        name: The model's or preset's name; of a run its folder's, of a single file the file's without its suffix.
+        version: Its version; ``None`` for runs and single files.
+        sha256: Hash of its file.
+        training: Where its weights come from, see ``keras_vad.card.training_of_run``; ``None`` if nothing says so.
+    """
+
+    name: str
+    version: int | None
+    sha256: str
+    training: Mapping[str, Any] | None
+
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name}/{self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: ``name``, ``version``, ``sha256``."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+def origin_of(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zoo") -> Origin:
+    """What is known of the detector that ``load`` would load.
+
+    Args:
+        name_or_path: See ``load``.
+        zoo: See ``load``.
+
+    Raises:
+        VadError: As ``load``.
+    """
+    file, preset = _resolve(Path(name_or_path), Path(zoo))
+    sha256 = (PresetFile.of(file) if preset is None else preset.file(DETECTOR_NAME)).sha256
+    card = card_of(name_or_path, zoo)
+    if card is not None:
+        return Origin(card["name"], card["version"], sha256, card.get("training"))
+    if file.name == DETECTOR_NAME and (training := training_of_run(file.parent)) is not None:
+        return Origin(file.parent.resolve().name, None, sha256, training)
+    return Origin(file.stem, None, sha256, None)
 
 
 def card_of(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zoo") -> dict[str, Any] | None:

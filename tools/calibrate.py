@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
-    from keras_vad.card import training_of_run
     from keras_vad.data import FrameCache, open_dataset
     from keras_vad.export import check_name, export
     from keras_vad.files import write_text
     from keras_vad.scoring.calibrate import told_calibration
+    from keras_vad.zoo import origin_of
 
     check_name(args.name)
     dataset = open_dataset(args.dataset, args.data_dir)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quantile = {} if args.alarm_quantile is None else {"alarm_quantile": args.alarm_quantile}
     report = detector.calibrate(videos, false_alarms_per_hour=args.false_alarms_per_hour, fps=args.fps, **quantile)
     print("\n".join(told_calibration(report)))
-    training = training_of_run(Path(args.model))
+    training = origin_of(args.model, args.output).training
     version = export(detector, args.output, args.name, calibration=report, training=training)
     if args.json is not None:
         write_text(args.json, json.dumps(report, indent=2) + "\n")

@@ -22,10 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
-    from keras_vad.card import calibration_of_run, training_of_run
+    from keras_vad.card import calibration_of_run
     from keras_vad.export import export
     from keras_vad.names import check_name
-    from keras_vad.zoo import card_of
+    from keras_vad.zoo import card_of, origin_of
 
     check_name(args.name)
     run_folder = Path(args.model)
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.output,
         args.name,
         calibration=calibration_of_run(run_folder) or card.get("calibration"),
-        training=training_of_run(run_folder) or card.get("training"),
+        training=origin_of(args.model).training,
     )
     print(f"exported: {version}")
     return 0

@@ -1,6 +1,7 @@
 """Train a detector, calibrate it on held-out normal videos and export it to the zoo.
 
-Example: python tools/train.py --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
+Examples: python tools/train.py --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
+          python tools/train.py --from adv3dcae_ucsdped2_compact --dataset folder --data-dir videos --name my_camera
 """
 
 import argparse
@@ -8,19 +9,28 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_vad.cli import load_tensorflow, run
+from keras_vad.errors import VadError
+
+if TYPE_CHECKING:
+    from keras_vad.training.source import Source
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
-    add("--model", required=True, help="name of the method, for example adv3dcae")
+    add("--model", help="name of the method, for example adv3dcae")
+    add("--from", dest="source", metavar="NAME", help="start from this trained model: a preset, a run folder, a file")
     add("--dataset", required=True, help="shapes, ucsdped1, ucsdped2 or folder")
     add("--data-dir", required=True, type=Path, help="folder of the data set")
-    add("--recipe", help="recipe name, YAML file, or compact for MODEL_DATASET_compact (default: MODEL_DATASET)")
+    add(
+        "--recipe",
+        help="recipe name, YAML file, or compact for MODEL_DATASET_compact (default: MODEL_DATASET, or with --from "
+        "half the epochs of that model's own at a third of the learning rate)",
+    )
     add("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", help="override an option of the recipe")
     add("--strategy", choices=["auto", "mirrored", "none"], default="auto", help="distribution (default: %(default)s)")
     add("--devices", type=int, help="number of GPUs, or of logical CPU devices where there are none")
@@ -40,10 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--output", type=Path, default=Path("zoo"), help="zoo folder to export to (default: %(default)s)")
     add("--no-export", action="store_true", help="do not export; the run folder holds detector.keras all the same")
-    add("--name", help="name of the exported model (default: the recipe's name)")
+    add("--name", help="name of the exported model (default: the recipe's name, or with --from NAME_DATASET)")
     add("--run-dir", type=Path, help="run folder (default: runs/RECIPE-seedSEED)")
     add("--resume", action="store_true", help="go on with the run in the run folder")
     args = parser.parse_args(argv)
+    if args.model is None and args.source is None:
+        parser.error("--model or --from is required")
 
     load_tensorflow()
     from keras_vad.data import open_dataset
@@ -52,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.training.run import RunOptions, run_training
     from keras_vad.training.seeds import run_seeds
 
-    get_model(args.model)
+    if args.model is not None:
+        get_model(args.model)
     open_dataset(args.dataset, args.data_dir)  # an unknown one is named before its recipe is looked for
-    recipe_name = find_recipe(args.recipe, args.model, args.dataset)
     overrides = list(args.set)
     for option in ("epochs", "batch_size", "precision", "false_alarms_per_hour"):
         value = getattr(args, option)
@@ -62,11 +74,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             overrides.append(f"training.{option}={value}")
     if args.fps is not None:
         overrides.append(f"data.fps={args.fps}")
-    recipe = load_recipe(recipe_name, overrides)
-    stem = recipe_stem(recipe_name)
+    source = None if args.source is None else _open_source(args)
+    model = args.model if source is None else source.method
+    if source is not None and args.recipe is None:
+        stem, recipe = f"{source.origin.name}_{args.dataset}", source.recipe(overrides)
+    else:
+        name = find_recipe(args.recipe, model, args.dataset)
+        stem, recipe = recipe_stem(name), load_recipe(name, overrides)
+    if source is not None:
+        recipe = source.fitted(recipe)
     run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
     options = RunOptions(
-        model=args.model,
+        model=model,
         dataset=args.dataset,
         data_dir=args.data_dir,
         recipe_name=stem,
@@ -78,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output=None if args.no_export else args.output,
         name=args.name or stem,
         resume=args.resume,
+        source=source,
     )
     if args.seeds is not None:
         folder = Path("runs") / f"{stem}-seed{{seed}}" if args.run_dir is None else args.run_dir / "seed{seed}"
@@ -88,6 +108,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if version is not None:
         print(f"exported: {version}")
     return 0
+
+
+def _open_source(args: argparse.Namespace) -> "Source":
+    """The trained detector that ``--from`` names, of the method that ``--model`` names, if it does."""
+    from keras_vad.training.source import open_source
+    from keras_vad.training.strategy import make_strategy
+
+    make_strategy(args.strategy, args.devices)  # the CPU is split before TensorFlow is first used, as it is now
+    source = open_source(args.source, args.output)
+    if args.model not in (None, source.method):
+        raise VadError(f"{args.source} is of {source.method}, but --model is {args.model}; leave --model out.")
+    return source
 
 
 def _print_averages(evaluations: list[dict[str, Any]]) -> None:

@@ -53,13 +53,15 @@ class Schedule:
     Args:
         phases: In order; an epoch belongs to the first one it fits in.
         shape: ``"constant"`` or ``"cosine"``: the learning rate over the epochs of a phase.
+        factor: What the learning rates of all phases are multiplied with.
     """
 
     phases: tuple[TrainingPhase, ...]
     shape: str = "constant"
+    factor: float = 1.0
 
     @classmethod
-    def of(cls, phases: Sequence[TrainingPhase], epochs: int | None, shape: str) -> "Schedule":
+    def of(cls, phases: Sequence[TrainingPhase], epochs: int | None, shape: str, factor: float = 1.0) -> "Schedule":
         """Share ``epochs`` among phases in proportion to what they propose, at least one each.
 
         Example:
@@ -68,7 +70,7 @@ class Schedule:
         """
         proposed = sum(phase.epochs for phase in phases)
         if epochs is None or epochs == proposed:
-            return cls(tuple(phases), shape)
+            return cls(tuple(phases), shape, factor)
         if epochs < len(phases):
             raise VadError(f"epochs is {epochs}, but the method has {len(phases)} phases of at least one epoch each.")
         ends = np.cumsum([phase.epochs for phase in phases]) * epochs / proposed
@@ -76,7 +78,8 @@ class Schedule:
         for number, end in enumerate(ends):
             left = len(phases) - 1 - number
             shares.append(min(max(1, round(end) - sum(shares)), epochs - sum(shares) - left))
-        return cls(tuple(_with_epochs(phase, share) for phase, share in zip(phases, shares, strict=True)), shape)
+        shared = tuple(_with_epochs(phase, share) for phase, share in zip(phases, shares, strict=True))
+        return cls(shared, shape, factor)
 
     @property
     def epochs(self) -> int:
@@ -94,8 +97,8 @@ class Schedule:
     def rate_factor(self, phase: TrainingPhase, epoch_in_phase: int) -> float:
         """What the phase's learning rate is multiplied with in an epoch."""
         if self.shape == "constant":
-            return 1.0
-        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * epoch_in_phase / phase.epochs))
+            return self.factor
+        return self.factor * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * epoch_in_phase / phase.epochs)))
 
 
 def _with_epochs(phase: TrainingPhase, epochs: int) -> TrainingPhase:

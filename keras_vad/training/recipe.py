@@ -4,6 +4,7 @@ A recipe's header says what it reproduces, where from, on what hardware, how lon
 that come with the package are found by name; ``compact`` is short for ``<model>_<dataset>_compact``.
 """
 
+import copy
 import dataclasses
 import re
 import types
@@ -51,6 +52,7 @@ class TrainingOptions:
         steps_per_epoch: Batches of an epoch; ``None`` shows every window once.
         batch_size: Windows of a batch on all devices together.
         schedule: Learning rate over the epochs of a phase: ``constant``, or ``cosine`` down to 2 %.
+        learning_rate_factor: Multiplies the method's learning rates, for example to start gently from trained weights.
         precision: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
         validation_steps: Batches of held-out windows after each epoch.
         checkpoint_every: Steps between checkpoints; one is also written after every epoch.
@@ -62,6 +64,7 @@ class TrainingOptions:
     steps_per_epoch: int | None = None
     batch_size: int = 16
     schedule: str = "constant"
+    learning_rate_factor: float = 1.0
     precision: str = "float32"
     validation_steps: int = 8
     checkpoint_every: int = 500
@@ -109,8 +112,8 @@ class Recipe:
         """
         sections: dict[str, Any] = {}
         for name, content in values.items():
-            if name not in _SECTIONS:
-                raise VadError(f"{origin} has no section {name!r}; the sections are {', '.join(_SECTIONS)}.")
+            if name not in SECTIONS:
+                raise VadError(f"{origin} has no section {name!r}; the sections are {', '.join(SECTIONS)}.")
             if not isinstance(content or {}, dict):
                 raise VadError(f"section {name!r} of {origin} is {content!r}, but must hold options.")
             sections[name] = _section(name, content or {}, origin)
@@ -127,13 +130,15 @@ class Recipe:
         _check_share("data.validation_share", recipe.data.validation_share)
         _check_share("training.alarm_quantile", training.alarm_quantile)
         _check_above_zero("data.fps", recipe.data.fps)
+        _check_above_zero("training.learning_rate_factor", training.learning_rate_factor)
         _check_above_zero("training.false_alarms_per_hour", training.false_alarms_per_hour)
         _check_choice("training.precision", training.precision, PRECISIONS)
         _check_choice("training.schedule", training.schedule, SCHEDULES)
         return recipe
 
 
-_SECTIONS = {"model": dict, "data": DataOptions, "training": TrainingOptions, "scoring": ScoringOptions}
+#: The sections of a recipe and what each holds.
+SECTIONS = {"model": dict, "data": DataOptions, "training": TrainingOptions, "scoring": ScoringOptions}
 
 
 def list_recipes() -> list[str]:
@@ -169,6 +174,27 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         VadError: If there is no such recipe, or it or an override is not understood.
     """
+    return resolve_recipe(_read(name), overrides, name)
+
+
+def resolve_recipe(values: dict[str, Any], overrides: Sequence[str], origin: str) -> Recipe:
+    """The recipe of plain values with options changed.
+
+    Args:
+        values: Sections with options, as in the YAML file; not changed.
+        overrides: See ``load_recipe``.
+        origin: What the values are from, for messages.
+
+    Raises:
+        VadError: If a section, an option or an override is not understood.
+    """
+    values = copy.deepcopy(values)
+    for override in overrides:
+        _apply(override, values)
+    return Recipe.from_dict(values, origin)
+
+
+def _read(name: str) -> dict[str, Any]:
     is_file = name.endswith((".yaml", ".yml"))
     if not is_file and name not in list_recipes():
         raise VadError(f"there is no recipe {name!r}; give a YAML file or one of {', '.join(list_recipes())}.")
@@ -180,10 +206,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise VadError(f"the recipe {name} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
-        raise VadError(f"the recipe {name} must hold sections ({', '.join(_SECTIONS)}), but holds {values!r}.")
-    for override in overrides:
-        _apply(override, values)
-    return Recipe.from_dict(values, name)
+        raise VadError(f"the recipe {name} must hold sections ({', '.join(SECTIONS)}), but holds {values!r}.")
+    return values
 
 
 class _Loader(yaml.SafeLoader):
@@ -217,7 +241,7 @@ def _apply(override: str, values: dict[str, Any]) -> None:
 
 
 def _section(name: str, content: dict[str, Any], origin: str) -> Any:
-    cls = _SECTIONS[name]
+    cls = SECTIONS[name]
     if cls is dict:
         return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     known = typing.get_type_hints(cls)

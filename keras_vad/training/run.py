@@ -33,7 +33,8 @@ from keras_vad.names import check_name
 from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, train
-from keras_vad.training.recipe import Recipe
+from keras_vad.training.recipe import SECTIONS, Recipe, resolve_recipe
+from keras_vad.training.source import Source
 from keras_vad.training.strategy import check_precision, make_strategy
 from keras_vad.versions import git_revision
 from keras_vad.window import Window
@@ -58,6 +59,7 @@ class RunOptions:
         output: Zoo folder that the trained model is exported to; ``None`` for no export.
         name: Name of the exported model.
         resume: Whether to go on with the run in ``run_dir``.
+        source: The trained detector to start from; ``None`` starts from random weights.
     """
 
     model: str
@@ -72,6 +74,7 @@ class RunOptions:
     output: Path | None
     name: str
     resume: bool = False
+    source: Source | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that a resumed run must agree with: what decides the weights."""
@@ -80,6 +83,7 @@ class RunOptions:
             "dataset": self.dataset,
             "recipe": self.recipe_name,
             "seed": self.seed,
+            "from": self.source and self.source.origin.to_dict(),
             **self.recipe.to_dict(),
         }
 
@@ -122,6 +126,8 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     try:
         with strategy.scope():
             detector = build(options.model, **recipe.model)
+            if options.source is not None:
+                detector.set_weights(options.source.weights)
             detector.seed = options.seed
             detector.compile()
             detector.build_optimizers()
@@ -129,7 +135,8 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
         keras.mixed_precision.set_global_policy("float32")
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
-    schedule = Schedule.of(detector.phases(), recipe.training.epochs, recipe.training.schedule)
+    training = recipe.training
+    schedule = Schedule.of(detector.phases(), training.epochs, training.schedule, training.learning_rate_factor)
     data = _prepare_data(options, dataset, detector, cache or FrameCache())
 
     # The run folder appears only now, when all that the user chose fits.
@@ -254,6 +261,8 @@ def _train_and_export(
     logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
     if data.steps < (recipe.training.steps_per_epoch or 0):
         logger.info("an epoch has %d steps: there are no more windows", data.steps)
+    if options.source is not None:
+        logger.info("starting from %s", options.source.origin)
     checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
     if checkpoints.newest is None:
         detector.adapt(_batches(data.train))
@@ -340,7 +349,11 @@ def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
     Raises:
         VadError: It names what differs.
     """
-    stored = yaml.safe_load((options.run_dir / "config.yaml").read_text("utf-8")) or {}
+    config = options.run_dir / "config.yaml"
+    stored = yaml.safe_load(config.read_text("utf-8")) or {}
+    # A run of an earlier version had the default of what was no option yet.
+    recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(config))
+    stored |= _plain(recipe.to_dict())
     for key, value in _decisive(options, dataset).items():
         if stored.get(key) != value:
             raise VadError(
@@ -350,8 +363,11 @@ def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
 
 
 def _decisive(options: RunOptions, dataset: VideoDataset) -> dict[str, Any]:
-    decisive = {**options.to_dict(), "data_fingerprint": dataset.fingerprint()}
-    return json.loads(json.dumps(decisive))  # tuples to lists, as they come back from a file
+    return _plain({**options.to_dict(), "data_fingerprint": dataset.fingerprint()})
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(values))  # tuples to lists, as they come back from a file
 
 
 def _record_config(options: RunOptions, dataset: VideoDataset) -> None:

@@ -65,6 +65,8 @@ def shortened(words: list[str]) -> list[str]:
     words = [with_ports(word) for word in words]
     trains = words[:2] == ["python", "tools/train.py"]
     if trains or (words[:2] == ["python", "tools/ablate.py"] and "--dataset" in words):
+        if "--from" in words:  # its network is tiny already
+            return [*words, *(word for setting in ["training.epochs=1", *SHORT] for word in ("--set", setting))]
         model = words[words.index("--model") + 1] if trains else load_ablation(words[2]).model
         if "--recipe" not in words:
             words += ["--recipe", "compact", "--run-dir", "runs/full_size"]  # shapes have no recipe of full size
