@@ -314,7 +314,7 @@ class DetectorContract:
         assert all(weight.dtype == "float32" for weight in detector.trainable_variables)
         batch = tf.constant(raw_windows(detector))
         step = trained_step(detector)
-        losses = [float(step(batch)[tiny.loss]) for _ in range(15)]
+        losses = [float(step(batch)[tiny.loss]) for _ in range(30)]
         assert np.isfinite(losses).all()
         assert losses[-1] < losses[0]
         assert all(np.isfinite(weight).all() for weight in weights_of(detector).values())
