@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     serving.add_argument("--fps", type=float, help="frames a second of a camera (default: all that the server takes)")
     serving.add_argument("--chunk", type=int, help="frames in a request (default: the client's)")
     serving.add_argument(
+        "--max-batch", type=int, default=8, metavar="N", help="chunks that are computed together (default: %(default)s)"
+    )
+    serving.add_argument(
         "--in-process-seconds", type=float, default=30.0, help="of each of four measurements (default: %(default)g)"
     )
     args = parser.parse_args(argv)
@@ -241,7 +244,7 @@ def _serving(args: argparse.Namespace) -> dict[str, Any]:
     from serving.load_test import Load, load_test
 
     load = Load(args.streams, args.seconds, args.fps, args.chunk)
-    return load_test(args.zoo, args.model, load, in_process_seconds=args.in_process_seconds)
+    return load_test(args.zoo, args.model, load, args.max_batch, args.in_process_seconds)
 
 
 def _write_video(path: Path, n_frames: int, size: int, seed: int) -> None:
