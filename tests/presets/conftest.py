@@ -6,6 +6,7 @@ from tests.presets.zoo_server import make_preset, served
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """No test sees what this user has pulled, or the presets of the checkout."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_VAD_SOURCES", "")
     for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):

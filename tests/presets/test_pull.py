@@ -342,6 +342,8 @@ def start(*words):
     return subprocess.Popen(
         [sys.executable, str(ROOT / "tools" / "pull.py"), *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        # Tests that run in the background of a shell are deaf to SIGINT, and their children would be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
