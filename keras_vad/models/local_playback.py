@@ -297,7 +297,7 @@ def build_network(
     """Convolutions of stride 2 with batch normalisation and leaky ReLU over frames as channels, and one of 1 x 1.
 
     Frames are padded alike on all four sides. ``padding="same"`` would pad even sizes below and to the right only, and
-    cost 1.5 points of AUROC on UCSD Ped2 (docs/local_playback_study.md).
+    cost AUROC on UCSD Ped2 in the one seed that was tried (docs/local_playback_study.md, "Padding").
 
     Args:
         input_shape: (T, height, width, 1).
