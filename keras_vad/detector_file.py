@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -21,7 +22,8 @@ def load_detector(file: Path, shown: str | os.PathLike[str] | None = None) -> Vi
     """Load a ``.keras`` file.
 
     Keras loads it in safe mode, so nothing in it is run. Beyond that the file must be what ``save`` writes: a detector
-    class of this package with plain values as its arguments, and its weights, nothing else.
+    class of this package and its weights, nothing else. Its arguments are plain values, or functions that the running
+    program has registered with Keras under the names that stand in the file.
 
     Args:
         file: The file.
@@ -55,10 +57,18 @@ def _check_content(file: Path, name: str | os.PathLike[str]) -> None:
     if members != _MEMBERS:
         strange = next((member for member in members if member not in _MEMBERS), "a file twice")
         raise VadError(f"{name} is not loaded: it also holds {strange}, which no file of a detector does.")
-    if any("class_name" in inner for inner in _objects(config["config"])):
-        raise VadError(
-            f"{name} is not loaded: an argument of its {config['class_name']} is an object, not plain values."
-        )
+    for inner in _objects(config["config"]):
+        if "class_name" in inner and not _is_registered_function(inner):
+            raise VadError(
+                f"{name} is not loaded: an argument of its {config['class_name']} is an object of its own "
+                f"({inner['class_name']}); if it is a function of yours, register it with Keras before you load this."
+            )
+
+
+def _is_registered_function(value: dict[str, Any]) -> bool:
+    if value["class_name"] != "function" or not isinstance(value.get("config"), str):
+        return False
+    return isinstance(keras.saving.get_registered_object(value["config"]), FunctionType)
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -32,8 +32,22 @@ def check_name(name: str) -> None:
         )
 
 
+def version_number(name: str) -> int | None:
+    """The version that a folder stands for, as TensorFlow Serving reads its name; ``None`` if it is none.
+
+    Example:
+    >>> [version_number(name) for name in ("1", "007", "one", "\u00b2", "9223372036854775808")]
+    [1, 7, None, None, None]
+    """
+    if not (name.isascii() and name.isdecimal()):
+        return None
+    number = int(name)
+    return number if number < 2**63 else None
+
+
 def versions(model_folder: Path) -> list[int]:
     """Versions of a model in a zoo folder, ascending."""
     if not model_folder.is_dir():
         return []
-    return sorted(int(entry.name) for entry in model_folder.iterdir() if entry.name.isdigit() and entry.is_dir())
+    found = ((version_number(entry.name), entry) for entry in model_folder.iterdir())
+    return sorted(number for number, entry in found if number is not None and entry.is_dir())

@@ -14,7 +14,7 @@ from keras_vad.detector_file import DETECTOR_NAME, load_detector
 from keras_vad.errors import VadError
 from keras_vad.export import DETECTOR_FILE
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.names import serves_as_name, versions
+from keras_vad.names import serves_as_name, version_number, versions
 from keras_vad.presets.index import Preset, PresetFile, matching, read_index
 from keras_vad.presets.pull import local_zoos, pull
 from keras_vad.presets.sources import cache_zoo
@@ -139,7 +139,7 @@ def _models(zoo: Path) -> str:
 
 def _is_preset_name(path: Path) -> bool:
     name, *version = path.parts or ("",)
-    return serves_as_name(name) and (not version or (len(version) == 1 and version[0].isdigit()))
+    return serves_as_name(name) and (not version or (len(version) == 1 and version_number(version[0]) is not None))
 
 
 def _find_preset(name: str, zoos: Sequence[Path]) -> tuple[Path, Preset] | None:

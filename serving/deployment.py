@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from tensorflow_serving.config import model_server_config_pb2
 
 from keras_vad.errors import VadError
+from keras_vad.names import version_number
 from serving.protos import BatchingParameters, SSLConfig
 
 POLICIES = ("labels", "latest", "all")
@@ -52,9 +53,9 @@ def zoo_versions(zoo: Path, names: Iterable[str] = ()) -> dict[str, list[int]]:
     """
     found: dict[str, list[int]] = {}
     for file in zoo.glob("*/*/saved_model.pb"):
-        version = file.parent.name
-        if version.isascii() and version.isdecimal() and not file.parents[1].name.startswith("."):
-            found.setdefault(file.parents[1].name, []).append(int(version))
+        version = version_number(file.parent.name)
+        if version is not None and not file.parents[1].name.startswith("."):
+            found.setdefault(file.parents[1].name, []).append(version)
     if not found:
         raise VadError(f"the zoo folder {zoo} holds no models; export one with tools/export.py.")
     for name in names:

@@ -87,7 +87,7 @@ def load_test(
         in_process_seconds: How long the model is called in process, before and after the load, in each way.
 
     Returns:
-        ``in_process_frames_per_second``, the better of chunks one by one and ``max_batch`` at once, mean of before and
+        ``in_process_frames_per_second``, the best of chunks one by one, 8 and ``max_batch`` at once, mean of before and
         after; ``served_frames_per_second``; ``ratio``; ``request_seconds`` (p50, p99, the highest); ``server_mib`` (the
         process's memory after a quarter of the time and at the end, and the highest); ``frames``, ``lost_frames`` and
         ``requests``.
@@ -184,9 +184,9 @@ def _run_streams(server: "_Server", model: str, load: Load, window: Window) -> d
 
 
 def _in_process(path: Path, shape: tuple[int, int, int, int], max_batch: int, seconds: float) -> float:
-    """Frames a second of the better of two ways: one chunk at a time, or a full batch."""
+    """Frames a second of the best way: one chunk at a time, or batches of usual or of this size."""
     rates = []
-    for rows in (1, max_batch):
+    for rows in sorted({1, 8, max_batch}):
         arguments = [str(path), str(rows), *map(str, shape), str(seconds)]
         done = subprocess.run(
             [sys.executable, "-c", _IN_PROCESS, *arguments], capture_output=True, text=True, check=False

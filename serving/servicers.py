@@ -94,17 +94,19 @@ class _Servicer:
         spec = getattr(request, "model_spec", None)
         return spec.name if spec is not None and self._store.statuses(spec.name) else ""
 
-    def _requested(self, request: Any) -> tuple[str, int | None]:
-        """Name and version of the model that a request asks for; ``None`` for the newest."""
+    def _requested(self, request: Any) -> tuple[str, int | None, str | None]:
+        """Name, version and label of the model that a request asks for; neither of the last two for the newest."""
         if not request.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
         spec: model_pb2.ModelSpec = request.model_spec
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")
         choice = spec.WhichOneof("version_choice")
-        if choice == "version_label":
-            return spec.name, self._store.labelled(spec.name, spec.version_label)
-        return spec.name, spec.version.value if choice == "version" else None
+        return (
+            spec.name,
+            spec.version.value if choice == "version" else None,
+            spec.version_label if choice == "version_label" else None,
+        )
 
 
 _Self = TypeVar("_Self", bound=_Servicer)
@@ -194,8 +196,8 @@ class ModelServicer(_Servicer, model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """The state of one version of a model, or of all."""
-        name, wanted = self._requested(request)
+        """The state of one version of a model, or of all; as in TensorFlow Serving, a label chooses none."""
+        name, wanted, _ = self._requested(request)
         statuses = [status for status in self._store.statuses(name) if wanted in (None, status.version)]
         if not statuses:
             which = "any versions" if wanted is None else f"version {wanted}"

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 
 from keras_vad.errors import VadError
+from keras_vad.names import version_number
 from serving.config import ModelSettings
 from serving.models import ServedModel
 from serving.status import RequestError, invalid
@@ -188,17 +189,20 @@ class ModelStore:
             return [VersionStatus(number, entry.state, entry.error) for number, entry in entries]
 
     @contextmanager
-    def lease(self, name: str, version: int | None = None) -> Iterator[ServedModel]:
+    def lease(self, name: str, version: int | None = None, label: str | None = None) -> Iterator[ServedModel]:
         """The model to ask, which stays loaded for the duration of the block.
 
         Args:
             name: Name of the model.
             version: Number of the version; the highest if ``None``.
+            label: Its label, in place of a number.
 
         Raises:
-            RequestError: NOT_FOUND if it is not loaded.
+            RequestError: INVALID_ARGUMENT if the model has no such label, NOT_FOUND if the version is not loaded.
         """
         with self._lock:
+            if label is not None:
+                version = self._labelled(name, label)
             entries = self._entries.get(name, {})
             available = [number for number, entry in entries.items() if entry.state is State.AVAILABLE]
             number = max(available, default=None) if version is None else version
@@ -218,14 +222,8 @@ class ModelStore:
                     entry.end()
                     self._dropped = True
 
-    def labelled(self, name: str, label: str) -> int:
-        """The version that a label stands for.
-
-        Raises:
-            RequestError: INVALID_ARGUMENT if the model has no such label.
-        """
-        with self._lock:
-            version = self._labels.get(name, {}).get(label)
+    def _labelled(self, name: str, label: str) -> int:
+        version = self._labels.get(name, {}).get(label)
         if version is None:
             raise invalid(f"Unrecognized servable version label: {label}")
         return version
@@ -345,11 +343,8 @@ class ModelStore:
 
 def _numbered(folder: Path) -> dict[int, Path]:
     """The folders of a model that are named by a number."""
-    return {
-        int(path.name): path
-        for path in folder.iterdir()
-        if path.name.isascii() and path.name.isdecimal() and path.is_dir()
-    }
+    found = ((version_number(path.name), path) for path in folder.iterdir())
+    return {number: path for number, path in found if number is not None and path.is_dir()}
 
 
 def _holds_a_model(folder: Path) -> bool:

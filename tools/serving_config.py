@@ -12,6 +12,7 @@ from pathlib import Path
 from keras_vad.cli import run
 from keras_vad.errors import VadError
 from keras_vad.files import appearing, write_text
+from keras_vad.names import version_number
 
 STATIC = Path(__file__).parents[1] / "serving" / "config"
 
@@ -96,9 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _stable(text: str) -> tuple[str, int]:
     name, _, version = text.partition("=")
-    if not (name and version.isascii() and version.isdecimal()):
+    number = version_number(version)
+    if not name or number is None:
         raise VadError(f"--stable is {text!r}, but must be NAME=VERSION, for example street=3.")
-    return name, int(version)
+    return name, number
 
 
 if __name__ == "__main__":

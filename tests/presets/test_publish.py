@@ -367,8 +367,8 @@ def linked(members, folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (in_config(a_lambda), "is not loaded: an argument of its Adv3DCAE is an object, not plain values"),
-        (in_config(a_function), "is not loaded: an argument of its Adv3DCAE is an object, not plain values"),
+        (in_config(a_lambda), "is not loaded: an argument of its Adv3DCAE is an object of its own"),
+        (in_config(a_function), "is not loaded: an argument of its Adv3DCAE is an object of its own"),
         (in_config(another_class), "holds a Popen, but a detector of keras_vad is needed"),
         (in_config(a_functional), "holds a Functional, but a detector of keras_vad is needed"),
         (in_config(lambda config: config["config"].update(exec="import os")), "cannot be loaded as a detector"),

@@ -218,14 +218,17 @@ class TestPolicies:
         for canary in (9, 10):
             store.reload(settings())
             assert store.versions("tiny") == [9, 10]
-            assert (store.labelled("tiny", "stable"), store.labelled("tiny", "canary")) == (9, canary)
+            for label, version in (("stable", 9), ("canary", canary)):
+                with store.lease("tiny", label=label) as model:
+                    assert model.version == version
 
     @pytest.mark.parametrize("any_labels", [False, True])
     def test_a_label_without_its_version(self, own_zoo, any_labels):
         store = ModelStore(own_zoo, [ModelSettings("t", own_zoo / "tiny", labels={"stable": 10})], any_labels)
         if any_labels:
             store.refresh()
-            assert store.labelled("t", "stable") == 10
+            with pytest.raises(RequestError, match=r"Specific\(t, 10\)"), store.lease("t", label="stable"):
+                pass
         else:
             with pytest.raises(VadError, match="Request to assign label to version 10 of model t, which is not"):
                 store.refresh()
@@ -282,12 +285,12 @@ class TestOverGrpc:
         assert self.served(channel, label="canary") == 10
         assert self.served(channel) == 10
 
-    def test_status_by_label_and_newest_first(self, channel):
+    def test_status_ignores_labels_and_tells_the_newest_first(self, channel):
         stub = model_service_pb2_grpc.ModelServiceStub(channel)
         request = status_request("tiny")
         assert [s.version for s in stub.GetModelStatus(request, timeout=60).model_version_status] == [10, 9]
         request.model_spec.version_label = "stable"
-        assert [s.version for s in stub.GetModelStatus(request, timeout=60).model_version_status] == [9]
+        assert [s.version for s in stub.GetModelStatus(request, timeout=60).model_version_status] == [10, 9]
 
     def test_reload_moves_labels_and_changes_policies(self, channel, own_zoo):
         labels = 'version_labels { key: "stable" value: 10 }'

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Print the events of a video, one JSON object a line, as they happen."""
     source = Source(args.video)
-    fps = args.fps or source.fps
+    fps = source.fps if args.fps is None else args.fps
     tracker = EventTracker(fps, args.merge_within)
     transport = "jpeg" if args.jpeg else "raw"
     scoring = {"chunk_length": args.chunk, "transport": transport, "smoothing": args.smoothing, "retry": args.retry_for}

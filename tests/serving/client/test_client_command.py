@@ -101,6 +101,10 @@ class TestScore:
         np.testing.assert_allclose([float(row["score"]) for row in rows], expected.score, rtol=1e-6)
         assert [row["alarm"] == "1" for row in rows] == expected.alarm.tolist()
 
+    def test_a_frame_rate_of_zero_is_refused(self, loud, images):
+        with pytest.raises(VadClientError, match="frame rate is 0"):
+            main(["score", str(images), "--target", loud, "--model", "loud", "--fps", "0"])
+
     def test_prints_while_the_video_runs(self, loud, tmp_path):
         """Into a pipe, which Python would buffer: an event is there before the camera has ended."""
         fifo = tmp_path / "camera.nut"
