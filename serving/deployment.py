@@ -23,8 +23,7 @@ POLICIES = ("labels", "latest", "all")
 
 _CARD = Path("assets.extra") / "model_card.json"
 _FRAME_RATE = 25  # of the cameras that the waiting time is tuned for
-_CHANNELS = 64  # of a wide first layer: what a window of a paper's network takes in memory
-_LARGEST_BATCH = 8  # beyond it a CPU gains nothing, and the first camera of a batch waits for the last
+_MOST_WAITING = 256  # beyond it an answer would come too late to be of use
 _GIB = 2**30
 
 
@@ -168,47 +167,44 @@ def input_specs(zoo: Path, versions: Mapping[str, list[int]]) -> list[dict[str, 
     return specs
 
 
-def batching_parameters(inputs: Iterable[Mapping[str, Any]], cpus: int = 2, memory_gib: float = 4.0) -> Any:
+def batching_parameters(
+    inputs: Iterable[Mapping[str, Any]], cpus: int = 2, memory_gib: float = 4.0, together: int = 1
+) -> Any:
     """``batching.config`` for the chunks of frames that these models take.
 
-    The largest batch is such that as many batches as there are threads fit into half of the memory, by a rule of thumb:
-    a chunk as bytes and as numbers, and a window with 64 channels before and after a layer, for each row. What waits
-    in a queue takes an eighth at most. The wait for a batch to fill is a 250th of the time that a chunk lasts.
+    What waits in a queue takes an eighth of the memory at most. The wait for a batch to fill is a 250th of the time that
+    a chunk lasts.
 
     Args:
         inputs: ``input`` of the models' cards; without any, frames of 256 x 256 are assumed.
         cpus: Processors that the server may use.
         memory_gib: Memory that it may use.
+        together: Chunks of different cameras that are computed as one batch. On processors 1 is the fastest: every
+            thread computes a chunk of its own (``zoo/logs/serving-load_test``).
 
     Returns:
         ``tensorflow.serving.BatchingParameters``.
 
     Raises:
-        VadError: If there is less than one processor or no memory.
+        VadError: If there is less than one processor, no memory, or no chunk in a batch.
 
     Example:
     >>> small = {"height": 64, "width": 96, "channels": 1, "length": 16, "chunk_length": 64}
-    >>> batching_parameters([small]).max_batch_size.value
-    8
+    >>> batching_parameters([small], cpus=4).num_batch_threads.value
+    4
     """
     if cpus < 1 or not 0 < memory_gib < float("inf"):
         raise VadError(f"the server gets {cpus} processors and {memory_gib:g} GiB, but needs at least one and some.")
-    assumed = {"height": 256, "width": 256, "channels": 3, "length": 16, "chunk_length": 64}
-    specs = list(inputs) or [assumed]
-    pixels = [spec["height"] * spec["width"] for spec in specs]
-    sent = max(3 * n * spec["chunk_length"] for n, spec in zip(pixels, specs, strict=True))
-    row = max(
-        n * (spec["chunk_length"] * (3 + 4 * spec["channels"]) + spec["length"] * _CHANNELS * 4 * 2)
-        for n, spec in zip(pixels, specs, strict=True)
-    )
-    fitting = int(memory_gib * _GIB / 2 / cpus / row)
-    largest = min(_LARGEST_BATCH, 2 ** max(0, fitting.bit_length() - 1))
-    waiting = int(memory_gib * _GIB / 8 / (largest * sent))
+    if together < 1:
+        raise VadError(f"a batch is of {together} chunks, but must be of at least 1.")
+    specs = list(inputs) or [{"height": 256, "width": 256, "chunk_length": 64}]
+    sent = max(3 * spec["height"] * spec["width"] * spec["chunk_length"] for spec in specs)
+    waiting = int(memory_gib * _GIB / 8 / (together * sent))
     chunk_micros = min(spec["chunk_length"] for spec in specs) * 1_000_000 // _FRAME_RATE
     parameters = BatchingParameters()
-    parameters.max_batch_size.value = largest
+    parameters.max_batch_size.value = together
     parameters.batch_timeout_micros.value = min(10_000, chunk_micros // 250)
-    parameters.max_enqueued_batches.value = max(cpus, min(64, waiting))
+    parameters.max_enqueued_batches.value = max(cpus, min(_MOST_WAITING, waiting))
     parameters.num_batch_threads.value = cpus
     parameters.thread_pool_name.value = "vad_batches"
     return parameters

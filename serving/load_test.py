@@ -75,7 +75,7 @@ class _TimedClient(VadClient):
 
 
 def load_test(
-    zoo: Path, model: str, load: Load, max_batch: int = 8, in_process_seconds: float = 30.0
+    zoo: Path, model: str, load: Load, max_batch: int = 1, in_process_seconds: float = 30.0
 ) -> dict[str, Any]:
     """Serve a model with the local server, let cameras ask it, and compare with calls in process.
 

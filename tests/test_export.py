@@ -139,7 +139,7 @@ def test_the_card_says_what_a_client_must_know(detector, version):
         **{"offsets": [0, 1, 2, 3], "chunk_length": 64, "shortest_chunk": 7, "chunk_step": 3},
     }
     assert input_specs(version.parents[1], {"street": [1]}) == [card["input"]]
-    assert batching_parameters([card["input"]]).max_batch_size.value == 8  # it is tiny
+    assert batching_parameters([card["input"]]).max_enqueued_batches.value == 256  # it is tiny
     assert card["signatures"]["score_jpegs"] == {
         "inputs": {"jpegs": {"dtype": "string", "shape": [None, None]}},
         "outputs": {

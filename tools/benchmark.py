@@ -58,10 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     serving.add_argument("--fps", type=float, help="frames a second of a camera (default: all that the server takes)")
     serving.add_argument("--chunk", type=int, help="frames in a request (default: the client's)")
     serving.add_argument(
-        "--max-batch", type=int, default=8, metavar="N", help="chunks that are computed together (default: %(default)s)"
+        "--max-batch", type=int, default=1, metavar="N", help="chunks that are computed together (default: %(default)s)"
     )
     serving.add_argument(
-        "--in-process-seconds", type=float, default=30.0, help="of each of four measurements (default: %(default)g)"
+        "--in-process-seconds", type=float, default=30.0, help="of each measurement (default: %(default)g)"
     )
     args = parser.parse_args(argv)
     kinds_of = {

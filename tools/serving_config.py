@@ -41,6 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--cpus", type=int, default=2, metavar="N", help="processors of the server (default: %(default)s)")
     add("--memory-gib", type=float, default=4.0, metavar="N", help="memory of the server (default: %(default)s)")
+    add(
+        "--batch",
+        type=int,
+        default=1,
+        metavar="N",
+        help="chunks of different cameras that are computed as one; more than 1 only helps GPUs (default: %(default)s)",
+    )
     add("--tls-key", type=Path, metavar="FILE", help="PEM of the server's private key: write ssl.config, too")
     add("--tls-cert", type=Path, metavar="FILE", help="PEM of its certificate")
     add("--client-ca", type=Path, metavar="FILE", help="PEM of the authority that clients' certificates must have")
@@ -61,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         before=deployment.read_model_server_config(args.output / "models.config"),
     )
     inputs = deployment.input_specs(args.zoo, versions)
-    batching = deployment.batching_parameters(inputs, args.cpus, args.memory_gib)
+    batching = deployment.batching_parameters(inputs, args.cpus, args.memory_gib, args.batch)
     secret = deployment.ssl_config(args.tls_key, args.tls_cert, args.client_ca) if args.tls_key else None
 
     made = "Made by tools/serving_config.py; make it again after an export."
@@ -72,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             batching,
             f"{made} For {args.cpus} processors and {args.memory_gib:g} GiB.",
             "Sizes are in chunks of frames. No padding of inputs: frames that were added would change scores.",
-            "No allowed_batch_sizes: they would pad batches with rows to no use on a CPU.",
+            "No allowed_batch_sizes: they would pad batches with rows to no use.",
         ),
     )
     if secret is not None:
