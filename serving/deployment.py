@@ -172,8 +172,8 @@ def batching_parameters(
 ) -> Any:
     """``batching.config`` for the chunks of frames that these models take.
 
-    What waits in a queue takes an eighth of the memory at most. The wait for a batch to fill is a 250th of the time that
-    a chunk lasts.
+    What waits in a queue takes an eighth of the memory at most. A batch waits for more chunks for a 250th of the time
+    that a chunk lasts.
 
     Args:
         inputs: ``input`` of the models' cards; without any, frames of 256 x 256 are assumed.

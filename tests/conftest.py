@@ -1,5 +1,10 @@
+import os
+
 import pytest
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is one for each core, so threads beside it only cost time
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # Pages and ablations are tested with the contract's configurations, so it may be imported before tests/models is.
 pytest.register_assert_rewrite("tests.models.detector_contract")

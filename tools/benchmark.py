@@ -94,7 +94,7 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
     ]
     size = recipe.training.batch_size
     windows: dict[str, Any] = {"batch_size": size, "strides": recipe.data.strides, "hop": recipe.data.hop}
-    step = tf.function(detector.train_step, jit_compile=False)
+    step = tf.function(detector.train_step, jit_compile=False, autograph=False)
 
     # Alternately, so that a machine whose speed drifts treats both alike.
     batches = iter(window_dataset(videos, detector.window, **windows))

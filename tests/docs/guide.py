@@ -1,4 +1,4 @@
-"""Runs what a page tells its readers to run, in one process so that TensorFlow is loaded once: guide.py PAGE.
+"""Runs what a page tells its readers to run, in one process so that TensorFlow is loaded once.
 
 The working folder stands for the project's folder. Pages speak of real data and of full training; here the generated
 shapes stand for UCSD Ped2 and every training is cut to two steps of a tiny network. The rest runs as it is written.
@@ -17,13 +17,12 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+import keras_vad
+from keras_vad.training.ablations import load_ablation
+from tests import fresh_process
+from tests.models.test_contract import TINY
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-import keras_vad  # noqa: E402  (found through the path above)
-from keras_vad.training.ablations import load_ablation  # noqa: E402
-from tests.models.test_contract import TINY  # noqa: E402
-
 RECIPES = ROOT / "keras_vad" / "recipes"
 SHORT = [
     "training.steps_per_epoch=2",
@@ -102,7 +101,8 @@ def run(words: list[str]) -> None:
         if tool == "tools/serve":
             serve([sys.executable, str(ROOT / "tools" / "serve.py"), *words[2:]])
         elif "--devices" in words:  # the CPU is split before TensorFlow starts
-            subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:]], check=True)
+            done = fresh_process.run_script(ROOT / words[1], *words[2:])
+            assert done.code == 0, done.stderr
         else:
             assert importlib.import_module(tool.replace("/", ".")).main(words[2:]) == 0
     elif words[0] != ".":  # the environment is there already
@@ -147,7 +147,3 @@ def main(page: Path) -> None:
         for server in STARTED:
             server.terminate()
             server.communicate()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

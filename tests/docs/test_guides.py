@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from keras_vad.data.shapes import make_shapes
 from keras_vad.data.video import open_video
 from keras_vad.export import export
 from keras_vad.models.adv3dcae import Adv3DCAE
+from tests import fresh_process
 from tests.data.media import write_video
+from tests.docs import guide
 
 ROOT = Path(__file__).parents[2]
 PATHS = f"{ROOT}{os.pathsep}{ROOT / 'serving' / 'client'}"
@@ -50,11 +51,8 @@ def test_commands_and_code_run(page: Path, project: Path, tmp_path: Path) -> Non
         (tmp_path / "zoo" / model.name / "1").symlink_to(model / "1")
     environment = {**os.environ, "KERAS_VAD_CACHE": str(project / "cache"), "PYTHONPATH": PATHS}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("guide.py")), str(page)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    done = fresh_process.run(guide.main, page, folder=tmp_path, environment=environment)
+    assert done.code == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

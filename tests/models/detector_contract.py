@@ -24,8 +24,9 @@ from keras_vad.models.detector import TrainingPhase
 from keras_vad.models.registry import get_model, model_key
 from keras_vad.scoring.chunks import fit_chunk_length
 from keras_vad.training.strategy import check_precision
-
-ROOT = Path(__file__).parents[2]
+from tests import fresh_process
+from tests.models import replica_steps, resumed_run
+from tests.models.inputs import raw_video, raw_windows
 
 # Operations that TensorFlow's Python package has a kernel for and TensorFlow Serving does not run: they call back into
 # Python, or hold a program compiled for one kind of device.
@@ -49,37 +50,11 @@ class Tiny:
     loss: str
 
 
-def raw_windows(detector, batch=4, seed=0, window=None):
-    """A batch of (training) windows, uint8 (batch, T, 40, 56, 3): squares that move over a textured ground.
-
-    No two frames are equal: in a still picture all frames tie for the maximum of a pooling, and rounding decides.
-    """
-    length = len((window or detector.training_window).frames)
-    generator = np.random.default_rng(seed)
-    ground = generator.integers(60, 120, (40, 56, 3))
-    frames = np.tile(ground, (batch, length, 1, 1, 1)).astype(np.uint8)
-    for clip in frames:
-        top, left = generator.integers(0, 28), generator.integers(0, 30)
-        colour = generator.integers(0, 256, 3)
-        for time, frame in enumerate(clip):
-            frame[top : top + 12, left + time : left + time + 12] = colour
-    return frames ^ generator.integers(0, 16, frames.shape, dtype=np.uint8)
-
-
-def raw_video(n, seed=0):
-    """uint8 (n, 40, 56, 3): noise, so that every frame has a score of its own."""
-    return np.random.default_rng(seed).integers(0, 256, (n, 40, 56, 3), dtype=np.uint8)
-
-
-def run_python(*arguments, isolated=False):
-    """Stdout of a fresh Python process; ``isolated`` keeps the project off its path."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
-    if isolated:
-        del environment["PYTHONPATH"]
-    command = [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else []), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=None if isolated else ROOT)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def in_a_fresh_process(function, *arguments):
+    """What a function prints as JSON in a process of its own."""
+    done = fresh_process.run(function, *arguments)
+    assert done.code == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def weights_of(detector):
@@ -88,7 +63,7 @@ def weights_of(detector):
 
 def trained_step(detector):
     """The detector's training step as a graph."""
-    return tf.function(detector.train_step, jit_compile=False)
+    return tf.function(detector.train_step, jit_compile=False, autograph=False)
 
 
 class DetectorContract:
@@ -325,8 +300,7 @@ class DetectorContract:
     @classmethod
     def replicas(cls, key, tiny, tmp_path_factory):
         """What ``replica_steps.py`` finds: how far weights on two devices are from those on one."""
-        config = json.dumps({**tiny.config, **tiny.without_noise})
-        return json.loads(run_python(Path(__file__).parent / "replica_steps.py", key, config))
+        return in_a_fresh_process(replica_steps.main, key, {**tiny.config, **tiny.without_noise})
 
     def test_a_step_on_two_devices_is_a_step_on_one(self, replicas):
         # Batch normalisation is frozen: each replica normalises by its own statistics, by design.
@@ -342,7 +316,7 @@ class DetectorContract:
         assert replicas["halves"]["losses"] < 1e-5
 
     def test_a_resumed_run_ends_as_an_uninterrupted_one(self, key, tiny, tmp_path):
-        found = json.loads(run_python(Path(__file__).parent / "resumed_run.py", key, json.dumps(tiny.config), tmp_path))
+        found = in_a_fresh_process(resumed_run.main, key, tiny.config, tmp_path)
         assert found["trained"]
         assert found["different_weights"] == []
         assert found["interrupted_at"] == found["resumed_from"]
@@ -379,10 +353,13 @@ class DetectorContract:
         longest = max(len(image) for row in jpegs for image in row)
         padded = [[np.frombuffer(image.ljust(longest, b"\0"), np.uint8) for image in row] for row in jpegs]
         np.savez(folder / "inputs.npz", frames=frames, jpegs=padded)
-        script = Path(__file__).parent / "plain_session.py"
-        operations = run_python(script, version, folder / "inputs.npz", folder / "outputs.npz", isolated=True)
+        script = Path(__file__).with_name("plain_session.py")
+        command = [sys.executable, "-P", script, version, folder / "inputs.npz", folder / "outputs.npz"]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
         with np.load(folder / "outputs.npz") as outputs:
-            return frames, dict(outputs), json.loads(operations)
+            return frames, dict(outputs), json.loads(done.stdout)
 
     def test_exported_graph_scores_without_keras(self, detector, served):
         frames, outputs, _ = served

@@ -1,12 +1,11 @@
 """How far a training step on two devices is from one on one device, for ``DetectorContract``.
 
 A process of its own, because the CPU can be split into devices only before TensorFlow runs.
-Usage: replica_steps.py KEY CONFIG_AS_JSON; prints JSON.
+It prints JSON.
 """
 
 import inspect
 import json
-import sys
 
 import keras
 import numpy as np
@@ -14,7 +13,7 @@ import tensorflow as tf
 
 import keras_vad
 from keras_vad.training.strategy import make_strategy
-from tests.models.detector_contract import raw_windows
+from tests.models.inputs import raw_windows
 
 
 def one_step(strategy, key, config, initial, batch, freeze):
@@ -57,7 +56,3 @@ def main(key, config):
         losses = [abs(losses_1[name][0] - value) for name, values in losses_2.items() for value in values]
         result[case] = {"weights": float(max(differences)), "moved": float(max(moves)), "losses": max(losses)}
     print(json.dumps(result))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]))

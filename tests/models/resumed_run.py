@@ -1,12 +1,10 @@
 """Training that is interrupted in the middle of an epoch and resumed, for ``DetectorContract``.
 
 A process of its own, because determinism is a switch of the whole process.
-Usage: resumed_run.py KEY CONFIG_AS_JSON FOLDER; prints JSON.
+It prints JSON.
 """
 
 import json
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,7 +12,7 @@ import tensorflow as tf
 
 import keras_vad
 from keras_vad.training.loop import Checkpoints, Schedule, train
-from tests.models.detector_contract import raw_windows
+from tests.models.inputs import raw_windows
 
 STEPS = 4
 EPOCHS_PER_PHASE = 2
@@ -83,7 +81,3 @@ def main(key, config, folder):
             {"different_weights": different, "trained": trained, "interrupted_at": [0, 2], "resumed_from": first}
         )
     )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]))

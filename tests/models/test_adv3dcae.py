@@ -11,7 +11,7 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.layers.unpooling import MaxPoolWithArgmax
 from keras_vad.models.adv3dcae import Adv3DCAE, build_autoencoder, build_discriminator
-from tests.models.detector_contract import raw_video, raw_windows
+from tests.models.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4, 4, 4), "discriminator_channels": (2, 2, 2)}
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.decoupled import DecoupledAppearanceMotion, build_encoder, build_motion_model
-from tests.models.detector_contract import raw_video, raw_windows, weights_of
+from tests.models.detector_contract import weights_of
+from tests.models.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 4, "step": 2, "horizon": 2, "channels": (4, 4, 8)}
 
@@ -162,7 +163,7 @@ def test_the_encoder_can_rest_while_the_motion_model_learns():
     batch = tf.constant(raw_windows(detector))
     detector.set_phase(detector.phases()[1])
     before = weights_of(detector)
-    step = tf.function(detector.train_step)
+    step = tf.function(detector.train_step, autograph=False)
     losses = [step(batch) for _ in range(3)]
     after = weights_of(detector)
     changed = {path for path in after if (after[path] != before[path]).any()}

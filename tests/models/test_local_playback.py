@@ -172,7 +172,7 @@ def test_it_learns_to_see_what_is_fast_and_where():
     length = detector.training_window.length
     videos = [street(60, (1, 1), seed) for seed in range(4)]
     generator = np.random.default_rng(0)
-    step = tf.function(detector.train_step)
+    step = tf.function(detector.train_step, autograph=False)
     for _ in range(150):
         starts = generator.integers(0, 60 - length + 1, 8)
         clips = [videos[number % 4][start : start + length] for number, start in enumerate(starts)]

@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 
 from keras_vad.data.shapes import make_shapes
+from tests.fresh_process import run_script
 
 ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools" / "train.py"
 
 # A model and a schedule that train in a second.
 TINY = {
@@ -59,12 +61,11 @@ def start_training(tmp_path, cache_folder):
     started = []
 
     def start(arguments):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_VAD_CACHE": str(cache_folder)}
         started.append(
             subprocess.Popen(
-                [sys.executable, str(ROOT / "tools" / "train.py"), *arguments],
+                [sys.executable, str(TOOL), *arguments],
                 cwd=tmp_path,
-                env=environment,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_VAD_CACHE": str(cache_folder)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -80,13 +81,13 @@ def start_training(tmp_path, cache_folder):
 
 
 @pytest.fixture
-def run_training_tool(start_training):
+def run_training_tool(tmp_path, cache_folder):
     """A function that runs it to its end and gives (exit code, stdout, stderr)."""
 
     def run(arguments):
-        process = start_training(arguments)
-        stdout, stderr = process.communicate()
-        return process.returncode, stdout, stderr
+        environment = {**os.environ, "KERAS_VAD_CACHE": str(cache_folder)}
+        done = run_script(TOOL, *arguments, folder=tmp_path, environment=environment)
+        return done.code, done.stdout, done.stderr
 
     return run
 
