@@ -18,7 +18,7 @@ import yaml
 
 import keras_vad
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.models.registry import MODELS
+from keras_vad.models.registry import method_of
 from keras_vad.scoring.chunks import fit_chunk_length
 from keras_vad.scoring.series import ALARM_BOUNDARY
 
@@ -50,7 +50,7 @@ def model_card(
     return {
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "method": next((key for key, cls in MODELS.items() if type(detector) is cls), type(detector).__name__),
+        "method": method_of(detector),
         "paper": detector.paper,
         "parameters": int(sum(np.prod(weight.shape) for weight in detector.trainable_variables)),
         "input": {
@@ -61,6 +61,7 @@ def model_card(
             "step": window.step,
             "span": window.span,
             "hop": window.hop,
+            "targets": list(window.targets),
             "offsets": list(window.scored),
             "chunk_length": fit_chunk_length(window),
             "shortest_chunk": fit_chunk_length(window, 1),

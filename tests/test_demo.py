@@ -50,9 +50,8 @@ def test_refuses_a_folder_of_something_else(tmp_path: Path) -> None:
     assert (tmp_path / "run").exists()
 
 
-def test_stops_at_the_step_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_stops_at_the_step_that_fails(tmp_path: Path) -> None:
     (tmp_path / "shapes").mkdir()
-    with pytest.raises(VadError, match=r"stopped at tools/train\.py"):
+    with pytest.raises(VadError, match=r"^.*shapes.*\. The demonstration stopped at tools/train\.py"):
         main([str(tmp_path)])
-    assert "error: " in capfd.readouterr().err
     assert not (tmp_path / "zoo").exists()

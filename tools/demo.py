@@ -1,10 +1,12 @@
 """Walk the whole way on generated data: train, evaluate, export, serve, score over gRPC and draw a picture.
 
-Every step is one of the other tools, run with the command that is printed.
+Every step is one of the other tools, run as by the command that is printed; but all in this process, as loading
+TensorFlow takes longer than most of them. Only the server has one of its own.
 """
 
 import argparse
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -63,20 +65,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _command(tool: str, arguments: Sequence[str | Path]) -> list[str]:
-    print("\n$", " ".join(["python", f"tools/{tool}", *map(str, arguments)]), flush=True)
-    return [sys.executable, str(TOOLS / tool), *map(str, arguments)]
-
-
 def _step(tool: str, *arguments: str | Path) -> None:
-    if subprocess.run(_command(tool, arguments), check=False).returncode:
-        raise VadError(f"the demonstration stopped at tools/{tool}, see above; run it again when that is mended.")
+    words = _announced(tool, arguments)
+    try:
+        runpy.run_path(str(TOOLS / tool))["main"](words)
+    except VadError as error:
+        raise VadError(
+            f"{error} The demonstration stopped at tools/{tool}; run it again when that is mended."
+        ) from error
+
+
+def _announced(tool: str, arguments: Sequence[str | Path]) -> list[str]:
+    """The arguments as words, after the command was printed."""
+    words = [str(argument) for argument in arguments]
+    print("\n$", " ".join(["python", f"tools/{tool}", *words]), flush=True)
+    return words
 
 
 @contextmanager
 def _server(zoo: Path) -> Iterator[str]:
     """A local server for the duration of the block; gives its address."""
-    command = _command("serve.py", ["--zoo", zoo, "--port", "0"])
+    command = [sys.executable, str(TOOLS / "serve.py"), *_announced("serve.py", ["--zoo", zoo, "--port", "0"])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -128,23 +128,29 @@ def _unpool(inputs: tf.Tensor, position: tf.Tensor, pool_size: tuple[int, ...]) 
     return unpool(inputs)
 
 
+# In two steps, as LiteRT transposes six dimensions at most: the rows of a box, in all its frames; then its columns.
 def _to_boxes(inputs: tf.Tensor, pool_size: tuple[int, ...]) -> tf.Tensor:
     """(batch, *space, channels) -> (batch, *space / pool_size, channels, places of a box)."""
-    rank = len(pool_size)
+    *frames, rows, columns = pool_size
     space = [size // pool for size, pool in zip(inputs.shape[1:-1], pool_size, strict=True)]
-    split = [part for pair in zip(space, pool_size, strict=True) for part in pair]
-    boxes = tf.reshape(inputs, [-1, *split, inputs.shape[-1]])
-    outer = range(1, 2 * rank, 2)
-    inner = range(2, 2 * rank + 1, 2)
-    boxes = tf.transpose(boxes, [0, *outer, 2 * rank + 1, *inner])
-    return tf.reshape(boxes, [-1, *space, inputs.shape[-1], int(np.prod(pool_size))])
+    *times, height, width = space
+    channels = inputs.shape[-1]
+    if frames:
+        inputs = tf.reshape(inputs, [-1, *times, *frames, height, rows, width * columns * channels])
+        inputs = tf.transpose(inputs, [0, 1, 3, 2, 4, 5])
+    boxes = tf.reshape(inputs, [-1, int(np.prod(frames)) * rows, width, columns, channels])
+    boxes = tf.transpose(boxes, [0, 2, 4, 1, 3])
+    return tf.reshape(boxes, [-1, *space, channels, int(np.prod(pool_size))])
 
 
 def _from_boxes(boxes: tf.Tensor, pool_size: tuple[int, ...]) -> tf.Tensor:
     """The inverse of ``_to_boxes``."""
-    rank = len(pool_size)
+    *frames, rows, columns = pool_size
     space, channels = boxes.shape[1:-2], boxes.shape[-2]
-    inputs = tf.reshape(boxes, [-1, *space, channels, *pool_size])
-    pairs = [axis for dim in range(rank) for axis in (1 + dim, 2 + rank + dim)]
-    inputs = tf.transpose(inputs, [0, *pairs, 1 + rank])
+    *times, height, width = space
+    boxes = tf.reshape(boxes, [-1, width, channels, int(np.prod(frames)) * rows, columns])
+    inputs = tf.transpose(boxes, [0, 3, 1, 4, 2])
+    if frames:
+        inputs = tf.reshape(inputs, [-1, *times, height, *frames, rows, width * columns * channels])
+        inputs = tf.transpose(inputs, [0, 1, 3, 2, 4, 5])
     return tf.reshape(inputs, [-1, *(size * pool for size, pool in zip(space, pool_size, strict=True)), channels])

@@ -56,6 +56,11 @@ def model_key(detector: VideoAnomalyDetector) -> str:
     return next(key for key, cls in MODELS.items() if type(detector) is cls)
 
 
+def method_of(detector: VideoAnomalyDetector) -> str:
+    """The public name of a detector's method; that of its class if it is not one of ours."""
+    return next((key for key, cls in MODELS.items() if type(detector) is cls), type(detector).__name__)
+
+
 def by_method(detectors: Sequence[VideoAnomalyDetector]) -> dict[str, VideoAnomalyDetector]:
     """Detectors that score together, by the public names of their methods, in order.
 

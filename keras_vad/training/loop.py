@@ -257,8 +257,8 @@ def _learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 
 def _distributed(strategy: tf.distribute.Strategy, step: Callable[..., Any]) -> Callable[..., Any]:
-    # No XLA: on CPU it makes 3D convolutions a hundred times slower and fails under MirroredStrategy. No AutoGraph: Keras
-    # does not use it for steps of its own either, and it takes seconds.
+    # No XLA: on CPU it makes 3D convolutions a hundred times slower and fails under MirroredStrategy.
+    # No AutoGraph: Keras has none in its own steps either, and it takes seconds.
     @tf.function(jit_compile=False, reduce_retracing=True, autograph=False)
     def run(batch: Any) -> dict[str, tf.Tensor]:
         logs = strategy.run(step, args=(batch,))

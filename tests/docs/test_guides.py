@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keras_vad
 from keras_vad.data.shapes import make_shapes
 from keras_vad.data.video import open_video
 from keras_vad.export import export
@@ -15,6 +16,7 @@ from keras_vad.models.adv3dcae import Adv3DCAE
 from tests import fresh_process
 from tests.data.media import write_video
 from tests.docs import guide
+from tests.models.test_contract import TINY
 
 ROOT = Path(__file__).parents[2]
 PATHS = f"{ROOT}{os.pathsep}{ROOT / 'serving' / 'client'}"
@@ -33,6 +35,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     detector.fit_normality([], [open_video(folder / "clip")])
     for name in ("adv3dcae_shapes", "adv3dcae_shapes_compact"):
         export(detector, folder / "zoo", name, training={"options": {"training": {"epochs": 8}}})
+    light = keras_vad.build("local_playback", **TINY["local_playback"].config)
+    light.fit_normality([], [open_video(folder / "clip")])
+    export(light, folder / "zoo", "local_playback_shapes")
     return folder
 
 
