@@ -19,6 +19,7 @@ from pathlib import Path
 
 import keras_vad
 from keras_vad.training.ablations import load_ablation
+from keras_vad.training.recipe import load_recipe
 from tests import fresh_process
 from tests.models.test_contract import TINY
 
@@ -29,6 +30,7 @@ SHORT = [
     "training.batch_size=2",
     "training.validation_steps=1",
 ]
+SMALLER = {"adv3dcae": {"window_length": 4, "channels": (2, 2), "discriminator_channels": (2, 2)}}
 STARTED: list[subprocess.Popen[str]] = []
 PORT = WEB_PORT = 0
 
@@ -57,31 +59,36 @@ def free_port() -> int:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """The command on generated data; training is cut short."""
+    """The command on generated data, training cut short; nothing if nothing is left of it."""
     if words[:3] == ["python", "tools/benchmark.py", "streaming"]:
         return words  # it needs no data
     words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
     words = [with_ports(word) for word in words]
+    if words[:2] == ["python", "tools/make_shapes.py"]:
+        for option, frames in (("--train-frames", "200"), ("--test-frames", "400")):
+            words[words.index(option) + 1] = frames
     trains = words[:2] == ["python", "tools/train.py"]
     if trains or (words[:2] == ["python", "tools/ablate.py"] and "--dataset" in words):
         if "--from" in words:  # its network is tiny already
             return [*words, *(word for setting in ["training.epochs=1", *SHORT] for word in ("--set", setting))]
         model = words[words.index("--model") + 1] if trains else load_ablation(words[2]).model
-        if "--recipe" not in words:
-            words += ["--recipe", "compact", "--run-dir", "runs/full_size"]  # shapes have no recipe of full size
+        if "--recipe" not in words:  # of full size, which differs from the compact one by what is cut away here
+            load_recipe(f"{model}_ucsdped2")
+            return []
         recipe = words.index("--recipe") + 1
         if words[recipe] == "compact" and not (RECIPES / f"{model}_shapes_compact.yaml").exists():
             stand_in = Path(f"{model}_shapes_compact.yaml")  # its name is that of the run
             stand_in.write_text((RECIPES / f"{model}_ucsdped2_compact.yaml").read_text("utf-8"), "utf-8")
             words[recipe] = str(stand_in)
-        phases = len(keras_vad.build(model, **TINY[model].config).phases())
+        config = {**TINY[model].config, **SMALLER.get(model, {})}
+        phases = len(keras_vad.build(model, **config).phases())
         if "--epochs" in words:
             words[words.index("--epochs") + 1] = str(phases + 1)
         else:
             words += ["--set", f"training.epochs={phases}"]
         if "--batch-size" in words:
             words[words.index("--batch-size") + 1] = "2"
-        tiny = [f"model.{name}={json.dumps(value)}" for name, value in TINY[model].config.items()]
+        tiny = [f"model.{name}={json.dumps(value)}" for name, value in config.items()]
         for setting in [*SHORT, *tiny]:
             words += ["--set", setting]
     return words
@@ -137,7 +144,8 @@ def main(page: Path) -> None:
         for language, text in blocks(page):
             if language == "bash":
                 for words in commands(text):
-                    run(shortened(words))
+                    if short := shortened(words):
+                        run(short)
             else:
                 exec(with_ports(text.replace("ucsdped2", "shapes")), names)
     except BaseException:

@@ -44,9 +44,11 @@ class TinyDetector(tf.Module):
         return outputs
 
     def _score(self, frames):
-        batch, n = tf.shape(frames)[0], tf.shape(frames)[1]
         span, hop = WINDOW.span, WINDOW.hop
-        tf.debugging.assert_greater_equal(n, span, message=f"a chunk must have at least {span} frames")
+        too_short = f"a chunk must have at least {span} frames"
+        with tf.control_dependencies([tf.debugging.assert_greater_equal(tf.shape(frames)[1], span, message=too_short)]):
+            frames = tf.identity(frames)  # what is computed with too few of them fails in other words
+        batch, n = tf.shape(frames)[0], tf.shape(frames)[1]
         images = tf.reduce_mean(tf.cast(frames, tf.float32), axis=-1) / 255.0
         means = tf.reduce_mean(images, axis=(2, 3))
 
