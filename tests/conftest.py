@@ -3,6 +3,7 @@ import os
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the tools do; one process must not differ from another
 if "PYTEST_XDIST_WORKER" in os.environ:  # there is one for each core, so threads beside it only cost time
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 

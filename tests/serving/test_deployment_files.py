@@ -46,6 +46,7 @@ COMPOSE_SHAPE = {
             "platform": "linux/amd64",
             "entrypoint": ["tensorflow_model_server"],
             "command": [FLAG],
+            "environment": {"TF_ENABLE_ONEDNN_OPTS": "1"},
             "ports": [re.compile(r"(\$\{\w+:-127\.0\.0\.1\}|127\.0\.0\.1):\d+:\d+")],
             "volumes": [re.compile(r"\$\{\w+:-\.{1,2}/\w+\}:/\w+:ro")],
             "healthcheck": {
@@ -219,7 +220,8 @@ def test_both_start_the_server_alike():
     compose, kubernetes = flags(SERVER["command"]), flags(CONTAINER_SPEC["args"])
     assert compose.pop("ssl_config_file") == "${VAD_SSL_CONFIG:-}"
     assert kubernetes.pop("ssl_config_file") == "$(SSL_CONFIG_FILE)"
-    assert CONTAINER_SPEC["env"] == [{"name": "SSL_CONFIG_FILE", "value": ""}]
+    variables = {one["name"]: one["value"] for one in CONTAINER_SPEC["env"]}
+    assert variables == {**SERVER["environment"], "SSL_CONFIG_FILE": ""}
     assert compose == kubernetes
     # Without it, the labels of models.config keep the server from starting.
     assert compose["allow_version_labels_for_unavailable_models"] == "true"
