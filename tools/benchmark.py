@@ -97,22 +97,23 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
     step = tf.function(detector.train_step, jit_compile=False, autograph=False)
 
     # Alternately, so that a machine whose speed drifts treats both alike.
-    batches = iter(window_dataset(videos, detector.training_window, **windows))
+    window = detector.training_window
+    batches = iter(window_dataset(videos, window, **windows))
     step(next(batches))
     rates: dict[str, list[float]] = {"pipeline": [], "training": []}
     for repeat in range(3):
         started, count = time.perf_counter(), 0
-        for _ in window_dataset(videos, detector.training_window, epoch=repeat, **windows).take(max(50, args.steps)):
+        for _ in window_dataset(videos, window, epoch=repeat, **windows).take(max(50, args.steps)):
             count += size
         rates["pipeline"].append(count / (time.perf_counter() - started))
-        dataset = window_dataset(videos, detector.training_window, epoch=repeat, **windows).take(max(1, args.steps // 3))
+        dataset = window_dataset(videos, window, epoch=repeat, **windows).take(max(1, args.steps // 3))
         started, count = time.perf_counter(), 0
         for batch in dataset:
             float(next(iter(step(batch).values())))
             count += size
         rates["training"].append(count / (time.perf_counter() - started))
     pipeline, training = (float(np.median(rates[name])) for name in ("pipeline", "training"))
-    available = steps_per_epoch(videos, detector.training_window, **windows)
+    available = steps_per_epoch(videos, window, **windows)
     steps = min(available, recipe.training.steps_per_epoch or available)
     epochs = recipe.training.epochs or sum(phase.epochs for phase in detector.phases())
     return {
