@@ -14,8 +14,8 @@ def load_tensorflow() -> None:
     They come before its logging listens to any log level, and would hide our one sentence of an error. Tools call this
     after they have parsed their arguments.
 
-    TensorFlow uses oneDNN by itself only on processors with instructions for neural networks. On others, too, it makes 3D
-    convolutions several times as fast (docs/training.md, "Speed and memory"), so it is switched on wherever it was not
+    TensorFlow uses oneDNN by itself only on processors with instructions for neural networks. It makes 3D convolutions
+    several times as fast on others, too (docs/training.md, "Speed and memory"), so it is switched on unless it was
     switched off (``TF_ENABLE_ONEDNN_OPTS=0``).
 
     Raises:
