@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="JSON",
         help="what tools/evaluate.py --json wrote (default: the run folder's)",
     )
+    add("--log", metavar="PATH", help="where the run's configuration and log are kept, for the card")
     add("--licence", default="Apache-2.0", help="of the weights, an SPDX name (default: %(default)s)")
     add("--data-terms", metavar="TEXT", help="terms of the training data, where the data set is your own")
     args = parser.parse_args(argv)
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         licence=args.licence,
         data_terms=args.data_terms,
         evaluation=args.evaluation,
+        log=args.log,
     )
     print(f"published: {version}")
     return 0

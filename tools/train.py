@@ -1,7 +1,7 @@
 """Train a detector, calibrate it on held-out normal videos and export it to the zoo.
 
 Examples: python tools/train.py --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
-          python tools/train.py --from adv3dcae_ucsdped2_compact --dataset folder --data-dir videos --name my_camera
+          python tools/train.py --from adv3dcae_ucsdped2 --dataset folder --data-dir videos --name my_camera
 """
 
 import argparse

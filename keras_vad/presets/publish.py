@@ -31,6 +31,15 @@ _FIGURES = (
     "false_alarms_per_hour",
     "frames",
 )
+_INTENDED_USE = (
+    "Scores for the frames of a fixed camera's video, higher where something happens that its normal footage did not "
+    "show; and a start for training on footage of another fixed camera. A person should look before anything follows."
+)
+_LIMITS = (
+    "Made for the scene it was trained on. On another one expect no better than chance until it is trained or "
+    "fine-tuned there, and calibrate it there: its alarm boundary means nothing elsewhere. Whatever the training "
+    "footage shows counts as normal. The figures are of the test videos of its own data set."
+)
 _INDEXED = ("created", "method", "paper", "parameters", "licence", "dataset", "recipe", "seed", "metrics", "input")
 
 
@@ -42,6 +51,7 @@ def publish(
     licence: str = "Apache-2.0",
     data_terms: str | None = None,
     evaluation: Path | None = None,
+    log: str | None = None,
 ) -> Path:
     """Publish the detector of a run folder as the next version of a preset.
 
@@ -54,6 +64,7 @@ def publish(
         name: The preset's name: letters, digits, ``_``, ``-`` and ``.``.
         licence: Of the weights, as an SPDX name.
         data_terms: Under which terms the training data may be used; known for data sets that have readers of their own.
+        log: Where the run's configuration and log are kept, for the card.
         evaluation: What ``tools/evaluate.py --json`` wrote; by default ``evaluation.json`` of the run folder, if there
             is one.
 
@@ -87,6 +98,9 @@ def publish(
             raise VadError(f"{trained} is of {model_key(detector)}, but the run's config.yaml of {config['method']}.")
         card = {
             **model_card(detector, name, calibration=calibration, training=training),
+            "intended_use": _INTENDED_USE,
+            "limits": _LIMITS,
+            "log": log,
             "licence": licence,
             "dataset": {"name": training["dataset"], "fingerprint": training["data_fingerprint"], "terms": terms},
             "recipe": training["recipe"],

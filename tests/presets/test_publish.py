@@ -83,7 +83,7 @@ def assert_same(found, expected):
 
 
 def test_the_index_and_the_card_say_all(run, tmp_path):
-    version = publish(run, tmp_path / "zoo", "street", licence="MIT")
+    version = publish(run, tmp_path / "zoo", "street", licence="MIT", log="zoo/logs/street")
     assert version == tmp_path / "zoo" / "presets" / "street" / "1"
     assert {path.relative_to(tmp_path / "zoo").as_posix() for path in (tmp_path / "zoo").rglob("*")} == {
         *("index.json", "presets", "presets/street", "presets/street/1"),
@@ -119,6 +119,8 @@ def test_the_index_and_the_card_say_all(run, tmp_path):
         key: entry[key] for key in ("licence", "dataset", "metrics", "input")
     }
     assert card["training"]["git"] == "0123456789ab"
+    assert card["log"] == "zoo/logs/street"
+    assert "chance" in card["limits"] and "camera" in card["intended_use"]
 
 
 def test_the_figures_of_a_real_evaluation(run, tmp_path):
