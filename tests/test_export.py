@@ -136,7 +136,7 @@ def test_the_card_says_what_a_client_must_know(detector, version):
     assert card["paper"].startswith("Sun et al. 2020: ")
     assert card["input"] == {
         **{"height": 8, "width": 12, "channels": 1, "length": 4, "step": 1, "span": 4, "hop": 3},
-        **{"offsets": [0, 1, 2, 3], "chunk_length": 64, "shortest_chunk": 7, "chunk_step": 3},
+        **{"targets": [], "offsets": [0, 1, 2, 3], "chunk_length": 64, "shortest_chunk": 7, "chunk_step": 3},
     }
     assert input_specs(version.parents[1], {"street": [1]}) == [card["input"]]
     assert batching_parameters([card["input"]]).max_enqueued_batches.value == 256  # it is tiny
