@@ -11,7 +11,8 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from keras_vad.card import CARD_NAME
 from keras_vad.errors import VadError
 from keras_vad.layers.frames import resize_each
 from keras_vad.models.detector import VideoAnomalyDetector, VideoLike, frames_of
@@ -86,7 +88,7 @@ class EdgeDetector:
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        file, card = folder / MODEL_NAME, folder / "model_card.json"
+        file, card = folder / MODEL_NAME, folder / CARD_NAME
         try:
             self.card: dict[str, Any] = json.loads(card.read_text("utf-8"))
             self.window = window_of_card(self.card)
@@ -153,18 +155,22 @@ def calibration_windows(window: Window, videos: Sequence[VideoLike]) -> Iterator
     Returns:
         Windows at equal distances, uint8 (1, F, h, w, 3), each followed by itself with every other frame inverted.
     """
-    frames = np.array(window.frames)
     each = -(-_CALIBRATION_WINDOWS // max(1, len(videos)))
     for video in videos:
-        held = list(_resized(video, window))
-        if len(held) < window.span:
-            continue
-        for start in np.linspace(0, len(held) - window.span, each).astype(int):
-            clip = np.stack([held[start + offset] for offset in frames])[np.newaxis]
-            yield clip
-            strange = clip.copy()
-            strange[:, ::2] = 255 - strange[:, ::2]
-            yield strange
+        frames = frames_of(video)
+        if not isinstance(frames, Sized):
+            frames = list(frames)
+        last = len(frames) - window.span
+        starts = set(np.linspace(0, last, each).astype(int).tolist()) if last >= 0 else set()
+        held: deque[np.ndarray] = deque(maxlen=window.span)  # not the whole video, which may be hours long
+        for number, frame in enumerate(resize_each(frames, window.size)):
+            held.append(frame)
+            if number - window.span + 1 in starts:
+                clip = np.stack([held[offset] for offset in window.frames])[np.newaxis]
+                yield clip
+                strange = clip.copy()
+                strange[:, ::2] = 255 - strange[:, ::2]
+                yield strange
 
 
 def calibration_of(detector: VideoAnomalyDetector) -> dict[str, list[float]]:
@@ -249,7 +255,3 @@ def _refusal(detector: VideoAnomalyDetector, error: Exception) -> str:
             "serve it, or choose another method."
         )
     return f"{method_of(detector)} cannot be converted to LiteRT ({' '.join(str(error).split())[:200]}); serve it."
-
-
-def _resized(video: VideoLike, window: Window) -> Iterable[np.ndarray]:
-    return resize_each(frames_of(video), window.size)
