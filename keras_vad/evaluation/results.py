@@ -11,6 +11,7 @@ another table:
   baselines.
 * ``alarms`` shows what each method's own score is worth to who is called by it: intervals, events, false alarms, maps.
 * ``cuboids`` shows the figures of cuboids that lie with the logs of runs (``keras_vad.evaluation.cuboid_table``).
+* ``presets`` shows the presets of the zoo, from its index, and the strongest trivial baselines beneath.
 """
 
 import csv
@@ -25,6 +26,7 @@ import numpy as np
 
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboid_table import render_cuboids
+from keras_vad.evaluation.preset_table import render_presets
 from keras_vad.files import write_text
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
@@ -137,6 +139,12 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
             return f"{begin}\n{render_cuboids(results.with_name('logs'), name, to_logs)}\n{end}"
         if all(row["dataset"] != name for row in rows):
             _check_dataset(name, document)
+        if kind == "presets":
+            zoo = results.resolve().parent
+            unsmoothed = [row for row in rows if row["dataset"] == name and row["smoothing"] == "1"]
+            strongest = _strongest_baselines(unsmoothed)
+            baselines = [row for row in unsmoothed if row["model"] in strongest]
+            return f"{begin}\n{render_presets(zoo, name, baselines, f'{to_root}/{zoo.name}')}\n{end}"
         if kind == "papers":
             published = read_published(results.with_name(PUBLISHED_FILE))
             return f"{begin}\n{render_papers(rows, published, name, to_root)}\n{end}"
@@ -334,7 +342,7 @@ def _check_model(key: str, document: Path) -> None:
 
     if key not in list_models():
         raise VadError(
-            f"{document} asks for the table {key!r}; write brief, papers, alarms or the key of a method "
+            f"{document} asks for the table {key!r}; write brief, papers, alarms, cuboids, presets or a method "
             f"({', '.join(list_models())})."
         )
 

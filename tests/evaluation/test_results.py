@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +252,7 @@ def test_a_data_set_without_rows_says_so(tmp_path: Path) -> None:
         ),
         (
             "<!-- results:begin ucsdped2 short -->\n<!-- results:end ucsdped2 -->",
-            "asks for the table 'short'; write brief, papers, alarms or the key of a method \\(.*adv3dcae",
+            "asks for the table 'short'; write brief, papers, alarms, cuboids, presets or a method \\(.*adv3dcae",
         ),
         ("<!-- results:begin shapes -->\n", "has 1 results markers, but 0 pairs"),
         ("<!-- results:begin shapes -->\n<!-- results:end ucsdped2 -->", "has 2 results markers, but 0 pairs"),
@@ -268,3 +269,34 @@ def test_bad_markers(tmp_path: Path, results: Path, text: str, message: str) -> 
 def test_missing_document(tmp_path: Path, results: Path) -> None:
     with pytest.raises(VadError, match=r"none\.md cannot be read"):
         update_tables(tmp_path / "none.md", results)
+
+
+def test_the_table_of_presets(tmp_path: Path) -> None:
+    figures = {"smoothing": 1, "auroc_micro": 0.8, "auroc_micro_low": 0.71, "auroc_micro_high": 0.9}
+    about = {"method": "adv3dcae", "parameters": 1234, "dataset": {"name": "ucsdped2"}}
+    files = [{"name": "detector.keras", "size": 1_250_000, "sha256": "0" * 64}]
+    entry = {"name": "road", "version": 2, "files": files, **about}
+    entry["metrics"] = [{"protocol": "paper", **figures}, {"protocol": "paper", "smoothing": 9, "auroc_micro": 0.99}]
+    older = {**entry, "version": 1, "metrics": []}
+    other = {**entry, "name": "shapes", "dataset": {"name": "shapes"}}
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    (zoo / "index.json").write_text(json.dumps({"format": 1, "presets": [entry, older, other]}))
+    trivial = {"model": "trivial_flow", "recipe": "", "seed": "", "parameters": 0}
+    update_results(zoo / "results.csv", [row(**trivial), row(**trivial, protocol="deployable", auroc_micro=0.5)])
+    (tmp_path / "docs").mkdir()
+    document = tmp_path / "docs" / "zoo.md"
+    document.write_text("<!-- results:begin ucsdped2 presets -->\n<!-- results:end ucsdped2 -->\n")
+    assert update_tables(document, zoo / "results.csv")
+    lines = document.read_text().splitlines()[4:-2]
+    assert lines == [
+        "| [road](../zoo/presets/road/2/model_card.json) | 2 | `adv3dcae` | 1,234 | 1.2 | 80.0 (71.0 to 90.0) | – |",
+        "| `trivial_flow` | – | – | – | – | 91.0 | 50.0 |",
+    ]
+
+
+def test_a_data_set_without_presets_says_so(tmp_path: Path) -> None:
+    document = tmp_path / "zoo.md"
+    document.write_text("<!-- results:begin shapes presets -->\n<!-- results:end shapes -->\n")
+    update_tables(document, tmp_path / "zoo" / "results.csv")
+    assert "No presets yet." in document.read_text()

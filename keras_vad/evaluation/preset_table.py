@@ -1,0 +1,54 @@
+"""The Markdown table of the presets of a zoo, made from its index."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from keras_vad.presets.index import Preset, read_index
+
+
+def render_presets(zoo: Path, dataset: str, baselines: Sequence[Mapping[str, str]] = (), to_zoo: str = "zoo") -> str:
+    """A Markdown table of the newest versions that were trained on one data set, in percent, unsmoothed.
+
+    Args:
+        zoo: The zoo folder.
+        dataset: Key of the data set.
+        baselines: Rows of the table of results that stand beneath, for ``paper`` and ``deployable``.
+        to_zoo: Path from the document to the zoo, for links to cards.
+    """
+    newest: dict[str, Preset] = {}
+    for preset in sorted(read_index(zoo), key=lambda one: (one.name, one.version)):
+        if preset.about["dataset"]["name"] == dataset:
+            newest[preset.name] = preset
+    if not newest:
+        return "No presets yet.\n"
+    header = ["preset", "version", "method", "weights", "MB", "AUROC, `paper` (95 % interval)"]
+    header += ["AUROC, `deployable` (95 % interval)"]
+    lines = [f"| {' | '.join(header)} |", "|---|--:|---|" + "--:|" * (len(header) - 3)]
+    for preset in newest.values():
+        about = preset.about
+        figures = {row["protocol"]: row for row in about["metrics"] if row["smoothing"] == 1}
+        card = f"[{preset.name}]({to_zoo}/{preset.folder}/model_card.json)"
+        cells = [card, str(preset.version), f"`{about['method']}`", f"{about['parameters']:,}"]
+        cells.append(f"{preset.size / 1e6:.1f}")
+        lines.append(_line([*cells, *(_auroc(figures.get(protocol)) for protocol in ("paper", "deployable"))]))
+    for model in sorted({row["model"] for row in baselines}):
+        figures = {row["protocol"]: row for row in baselines if row["model"] == model}
+        cells = [f"`{model}`", "–", "–", "–", "–"]
+        lines.append(_line([*cells, *(_auroc(figures.get(protocol)) for protocol in ("paper", "deployable"))]))
+    return "\n".join(lines) + "\n"
+
+
+def _auroc(row: Mapping[str, object] | None) -> str:
+    """The figure and its interval; a baseline may have none."""
+    if row is None or row.get("auroc_micro") in (None, ""):
+        return "–"
+    middle, *ends = (row.get(f"auroc_micro{end}") for end in ("", "_low", "_high"))
+    text = f"{100 * float(str(middle)):.1f}"
+    if all(end in (None, "") for end in ends):
+        return text
+    low, high = (f"{100 * float(str(end)):.1f}" for end in ends)
+    return f"{text} ({low} to {high})"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
