@@ -9,14 +9,9 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from keras_vad.cli import load_tensorflow, run
 from keras_vad.errors import VadError
-
-if TYPE_CHECKING:
-    from keras_vad.data.base import VideoDataset
-    from keras_vad.data.video import Video
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
-    from keras_vad.data import FrameCache, open_dataset
+    from keras_vad.data import FrameCache, held_out_of_run, open_dataset
     from keras_vad.export import check_name, export
     from keras_vad.files import write_text
     from keras_vad.scoring.calibrate import told_calibration
@@ -51,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     dataset = open_dataset(args.dataset, args.data_dir)
     detector = keras_vad.load(args.model, args.output)
     cache = FrameCache()
-    videos = [cache.get(video, detector.window.size) for video in _normal_videos(Path(args.model), dataset)]
+    normal = held_out_of_run(Path(args.model), dataset) or dataset.train_videos()
+    videos = [cache.get(video, detector.window.size) for video in normal]
     quantile = {} if args.alarm_quantile is None else {"alarm_quantile": args.alarm_quantile}
     report = detector.calibrate(videos, false_alarms_per_hour=args.false_alarms_per_hour, fps=args.fps, **quantile)
     print("\n".join(told_calibration(report)))
@@ -61,20 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_text(args.json, json.dumps(report, indent=2) + "\n")
     print(f"exported: {version}")
     return 0
-
-
-def _normal_videos(model: Path, dataset: "VideoDataset") -> list["Video"]:
-    """The training videos; of the data that a run was trained on, those that it held out."""
-    import yaml
-
-    videos = dataset.train_videos()
-    config, report = model / "config.yaml", model / "report.json"
-    if not (config.is_file() and report.is_file()):
-        return videos
-    if yaml.safe_load(config.read_text("utf-8")).get("data_fingerprint") != dataset.fingerprint():
-        return videos
-    held_out = json.loads(report.read_text("utf-8"))["held_out_videos"]
-    return [video for video in videos if video.name in held_out]
 
 
 if __name__ == "__main__":

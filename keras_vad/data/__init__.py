@@ -7,7 +7,7 @@ from keras_vad.data.base import VideoDataset
 from keras_vad.data.cache import CachedFrames, FrameCache
 from keras_vad.data.datasets import DATASETS, open_dataset
 from keras_vad.data.shapes import make_shapes
-from keras_vad.data.splits import hold_out
+from keras_vad.data.splits import held_out_of_run, hold_out
 from keras_vad.data.video import ArrayFrames, Clip, FrameFolder, FrameSource, Labels, Video, VideoFile, open_video
 from keras_vad.data.windows import steps_per_epoch, window_dataset
 
@@ -23,6 +23,7 @@ __all__ = [
     "Video",
     "VideoDataset",
     "VideoFile",
+    "held_out_of_run",
     "hold_out",
     "make_shapes",
     "open_dataset",

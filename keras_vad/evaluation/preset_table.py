@@ -21,19 +21,20 @@ def render_presets(zoo: Path, dataset: str, baselines: Sequence[Mapping[str, str
             newest[preset.name] = preset
     if not newest:
         return "No presets yet.\n"
-    header = ["preset", "version", "method", "weights", "MB", "AUROC, `paper` (95 % interval)"]
-    header += ["AUROC, `deployable` (95 % interval)"]
+    header = ["preset", "version", "method", "weights", "MB", "change by float16"]
+    header += ["AUROC, `paper` (95 % interval)", "AUROC, `deployable` (95 % interval)"]
     lines = [f"| {' | '.join(header)} |", "|---|--:|---|" + "--:|" * (len(header) - 3)]
     for preset in newest.values():
         about = preset.about
         figures = {row["protocol"]: row for row in about["metrics"] if row["smoothing"] == 1}
         card = f"[{preset.name}]({to_zoo}/{preset.folder}/model_card.json)"
         cells = [card, str(preset.version), f"`{about['method']}`", f"{about['parameters']:,}"]
-        cells.append(f"{preset.size / 1e6:.1f}")
+        change = about.get("storage", {}).get("largest_change")
+        cells += [f"{preset.size / 1e6:.1f}", "–" if change is None else f"{change:.3f}"]
         lines.append(_line([*cells, *(_auroc(figures.get(protocol)) for protocol in ("paper", "deployable"))]))
     for model in sorted({row["model"] for row in baselines}):
         figures = {row["protocol"]: row for row in baselines if row["model"] == model}
-        cells = [f"`{model}`", "–", "–", "–", "–"]
+        cells = [f"`{model}`", *["–"] * 5]
         lines.append(_line([*cells, *(_auroc(figures.get(protocol)) for protocol in ("paper", "deployable"))]))
     return "\n".join(lines) + "\n"
 

@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from keras_vad.card import CARD_NAME, calibration_of_run, card_text, model_card, training_of_run
+from keras_vad.data.base import Video
 from keras_vad.data.datasets import DATA_TERMS
 from keras_vad.detector_file import DETECTOR_NAME, load_detector
 from keras_vad.errors import VadError
@@ -16,6 +17,7 @@ from keras_vad.files import scratch
 from keras_vad.models.registry import model_key
 from keras_vad.names import check_name, versions
 from keras_vad.presets.index import Preset, PresetFile, changing_index
+from keras_vad.presets.storage import store_in_float16
 
 EVALUATION_NAME = "evaluation.json"
 _FIGURES = (
@@ -40,7 +42,10 @@ _LIMITS = (
     "fine-tuned there, and calibrate it there: its alarm boundary means nothing elsewhere. Whatever the training "
     "footage shows counts as normal. The figures are of the test videos of its own data set."
 )
-_INDEXED = ("created", "method", "paper", "parameters", "licence", "dataset", "recipe", "seed", "metrics", "input")
+_INDEXED = (
+    *("created", "method", "paper", "parameters", "storage", "licence", "dataset", "recipe", "seed", "metrics"),
+    "input",
+)
 
 
 def publish(
@@ -52,6 +57,7 @@ def publish(
     data_terms: str | None = None,
     evaluation: Path | None = None,
     log: str | None = None,
+    halve_on: Sequence[Video] | None = None,
 ) -> Path:
     """Publish the detector of a run folder as the next version of a preset.
 
@@ -67,13 +73,15 @@ def publish(
         log: Where the run's configuration and log are kept, for the card.
         evaluation: What ``tools/evaluate.py --json`` wrote; by default ``evaluation.json`` of the run folder, if there
             is one.
+        halve_on: Store weights in float16, having seen that the scores of these normal videos stay; in float32 if
+            ``None``.
 
     Returns:
         The folder of the version, ``zoo/presets/NAME/VERSION``.
 
     Raises:
-        VadError: If the run is not complete, the evaluation is of another run, the terms are not known, or the zoo
-            cannot be written; nothing is left then.
+        VadError: If the run is not complete, the evaluation is of another run, the terms are not known, scores do not
+            stay in float16, or the zoo cannot be written; nothing is left then.
     """
     check_name(name)
     trained = run / DETECTOR_NAME
@@ -96,12 +104,14 @@ def publish(
         detector = load_detector(file, shown=trained)
         if model_key(detector) != config["method"]:
             raise VadError(f"{trained} is of {model_key(detector)}, but the run's config.yaml of {config['method']}.")
+        storage = {"weights": "float32"} if halve_on is None else store_in_float16(file, halve_on)
         card = {
             **model_card(detector, name, calibration=calibration, training=training),
             "intended_use": _INTENDED_USE,
             "limits": _LIMITS,
             "log": log,
             "licence": licence,
+            "storage": storage,
             "dataset": {"name": training["dataset"], "fingerprint": training["data_fingerprint"], "terms": terms},
             "recipe": training["recipe"],
             "seed": training["seed"],

@@ -275,7 +275,7 @@ def test_the_table_of_presets(tmp_path: Path) -> None:
     figures = {"smoothing": 1, "auroc_micro": 0.8, "auroc_micro_low": 0.71, "auroc_micro_high": 0.9}
     about = {"method": "adv3dcae", "parameters": 1234, "dataset": {"name": "ucsdped2"}}
     files = [{"name": "detector.keras", "size": 1_250_000, "sha256": "0" * 64}]
-    entry = {"name": "road", "version": 2, "files": files, **about}
+    entry = {"name": "b", "version": 2, "files": files, "storage": {"largest_change": 0.0123}, **about}
     entry["metrics"] = [{"protocol": "paper", **figures}, {"protocol": "paper", "smoothing": 9, "auroc_micro": 0.99}]
     older = {**entry, "version": 1, "metrics": []}
     other = {**entry, "name": "shapes", "dataset": {"name": "shapes"}}
@@ -290,8 +290,8 @@ def test_the_table_of_presets(tmp_path: Path) -> None:
     assert update_tables(document, zoo / "results.csv")
     lines = document.read_text().splitlines()[4:-2]
     assert lines == [
-        "| [road](../zoo/presets/road/2/model_card.json) | 2 | `adv3dcae` | 1,234 | 1.2 | 80.0 (71.0 to 90.0) | – |",
-        "| `trivial_flow` | – | – | – | – | 91.0 | 50.0 |",
+        "| [b](../zoo/presets/b/2/model_card.json) | 2 | `adv3dcae` | 1,234 | 1.2 | 0.012 | 80.0 (71.0 to 90.0) | – |",
+        "| `trivial_flow` | – | – | – | – | – | 91.0 | 50.0 |",
     ]
 
 

@@ -16,12 +16,15 @@ import pytest
 import yaml
 
 import keras_vad
+from keras_vad.data import open_dataset
+from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
 from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.luss_ae import LussAE
 from keras_vad.presets.index import PresetFile, changing_index, read_index
 from keras_vad.presets.publish import publish
 from keras_vad.presets.pull import list_presets, pull
+from keras_vad.presets.storage import LARGEST_CHANGE
 from tests.data.media import file_size_limit
 from tests.presets.zoo_server import served
 from tools import export as export_tool
@@ -393,3 +396,72 @@ def test_a_poisoned_file_does_nothing(zoo, tmp_path, monkeypatch, change, messag
         with pytest.raises(VadError, match=message):
             keras_vad.load("street")
     assert list(tmp_path.rglob("poison")) == []
+
+
+class TestFloat16:
+    """Weights in half the bytes."""
+
+    @pytest.fixture
+    def scenes(self, tmp_path):
+        make_shapes(tmp_path / "shapes", train_frames=40, test_frames=10, seed=0, frames_per_video=20)
+        return tmp_path / "shapes"
+
+    @pytest.fixture
+    def shapes_run(self, run, scenes):
+        fingerprint = open_dataset("shapes", scenes).fingerprint()
+        config = {**CONFIG, "dataset": "shapes", "data_fingerprint": fingerprint, "data": {"validation_share": 0.5}}
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+        (run / "evaluation.json").unlink()
+        return run
+
+    def test_kernels_are_float16_in_the_file_and_float32_when_loaded(self, shapes_run, scenes, tmp_path, detector):
+        assert main([str(shapes_run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)]) == 0
+        version = tmp_path / "zoo" / "presets" / "half" / "1"
+        with zipfile.ZipFile(version / "detector.keras") as archive:
+            archive.extract("model.weights.h5", tmp_path)
+        types = {"vectors": set(), "kernels": set()}
+
+        def note(name, item):
+            if isinstance(item, h5py.Dataset):
+                types["kernels" if item.ndim > 1 else "vectors"].add(item.dtype.name)
+
+        with h5py.File(tmp_path / "model.weights.h5") as file:
+            file.visititems(note)
+        assert "float16" in types["kernels"]
+        assert "float16" not in types["vectors"]
+        loaded = keras_vad.load("half", zoo=tmp_path / "zoo")
+        assert {weight.dtype for weight in loaded.trainable_weights} == {"float32"}
+        for weight, expected in zip(loaded.trainable_weights, detector.trainable_weights, strict=True):
+            exact = np.asarray(expected)
+            if exact.ndim > 1:
+                exact = exact.astype(np.float16).astype(np.float32)
+            np.testing.assert_array_equal(weight, exact, err_msg=weight.path)
+        for weight, expected in zip(loaded.non_trainable_weights, detector.non_trainable_weights, strict=True):
+            np.testing.assert_array_equal(weight, expected, err_msg=weight.path)
+        (entry,) = json.loads((tmp_path / "zoo" / "index.json").read_text())["presets"]
+        storage = entry["storage"]
+        assert storage == json.loads((version / "model_card.json").read_text())["storage"]
+        assert storage["weights"] == "float16"
+        assert storage["bytes_in_float32"] == (shapes_run / "detector.keras").stat().st_size
+        assert 0 < storage["largest_change"] < LARGEST_CHANGE
+        assert storage["frames"] > 0
+
+    def test_a_score_that_changes_is_refused(self, shapes_run, scenes, tmp_path, monkeypatch):
+        monkeypatch.setattr("keras_vad.presets.storage.LARGEST_CHANGE", 0.0)
+        with pytest.raises(VadError, match="a score of normal video changes by"):
+            main([str(shapes_run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)])
+        assert not (tmp_path / "zoo").exists()
+
+    def test_a_weight_too_large_is_refused(self, shapes_run, scenes, tmp_path):
+        large = keras_vad.build("adv3dcae", **TINY)
+        kernel = next(weight for weight in large.trainable_weights if len(weight.shape) > 1)
+        kernel.assign(np.full(kernel.shape, 1e6, np.float32))
+        large.save(shapes_run / "detector.keras")
+        with pytest.raises(VadError, match="has a weight too large for float16"):
+            main([str(shapes_run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)])
+
+    def test_other_data_is_refused(self, run, scenes, tmp_path):
+        config = {**CONFIG, "dataset": "shapes"}
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(VadError, match=r"shapes is not what .*run was trained on"):
+            main([str(run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)])
