@@ -35,9 +35,9 @@ STARTED: list[subprocess.Popen[str]] = []
 PORT = WEB_PORT = 0
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """(language, text) of the page's bash and python blocks, in order."""
-    return re.findall(r"^```(bash|python)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+def blocks(text: str) -> list[tuple[str, str]]:
+    """(language, text) of the bash and python blocks of a page's text, in order."""
+    return re.findall(r"^```(bash|python)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def commands(text: str) -> list[list[str]]:
@@ -58,8 +58,8 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def shortened(words: list[str]) -> list[str]:
-    """The command on generated data, training cut short; nothing if nothing is left of it."""
+def shortened(words: list[str], text: str) -> list[str]:
+    """A command of a page's text on generated data, training cut short; nothing if nothing is left of it."""
     if words[:3] == ["python", "tools/benchmark.py", "streaming"]:
         return words  # it needs no data
     words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
@@ -91,6 +91,9 @@ def shortened(words: list[str]) -> list[str]:
         tiny = [f"model.{name}={json.dumps(value)}" for name, value in config.items()]
         for setting in [*SHORT, *tiny]:
             words += ["--set", setting]
+        exported = rf"(?<!runs/){model}_(shapes|ucsdped2)_compact\b(?!-seed)"
+        if trains and "--name" not in words and not any(re.search(exported, block) for _, block in blocks(text)):
+            words.append("--no-export")  # nothing on the page takes it
     return words
 
 
@@ -140,14 +143,15 @@ def main(page: Path) -> None:
     global PORT, WEB_PORT
     PORT, WEB_PORT = free_port(), free_port()
     names: dict[str, object] = {}
+    text = page.read_text("utf-8")
     try:
-        for language, text in blocks(page):
+        for language, block in blocks(text):
             if language == "bash":
-                for words in commands(text):
-                    if short := shortened(words):
+                for words in commands(block):
+                    if short := shortened(words, text):
                         run(short)
             else:
-                exec(with_ports(text.replace("ucsdped2", "shapes")), names)
+                exec(with_ports(block.replace("ucsdped2", "shapes")), names)
     except BaseException:
         traceback.print_exc()
         sys.exit(1)
