@@ -1,5 +1,5 @@
 """Presets: trained detectors by name, from a zoo on disk or anywhere else, verified; ``keras_vad.load`` takes names.
 
 A zoo folder, here or elsewhere, holds ``index.json`` and ``presets/NAME/VERSION/`` with the files that the index lists.
-Only ``publish`` needs TensorFlow.
+Only publishing (``publish``, ``storage``) needs TensorFlow.
 """
