@@ -25,6 +25,7 @@ setup(
         "av>=14",
         "pillow>=11",
         "opencv-python-headless>=4.10,<5",
+        "h5py>=3.11",
         "pyyaml>=6",
         "rich>=13",
         "matplotlib>=3.9",
