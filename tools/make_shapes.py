@@ -15,6 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--train-frames", metavar="N", type=int, required=True, help="frames of the training videos")
     parser.add_argument("--test-frames", metavar="N", type=int, required=True, help="frames of the test videos")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="fixes every pixel (default: 0)")
+    parser.add_argument(
+        "--scene", metavar="S", type=int, help="seed of a data set to share the background with (default: that of --seed)"
+    )
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "--anomaly-probability",
@@ -36,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.seed,
         args.anomaly_probability,
         anomalies=args.anomalies,
+        scene=args.scene,
     )
     print(f"{args.folder}: {args.train_frames} training frames, {args.test_frames} test frames.")
     return 0

@@ -76,6 +76,7 @@ def make_shapes(
     anomaly_probability: float = 0.1,
     frames_per_video: int = 200,
     anomalies: int | None = None,
+    scene: int | None = None,
 ) -> Path:
     """Draw the shapes data set and write it in the layout of UCSD Ped1 and Ped2.
 
@@ -93,6 +94,8 @@ def make_shapes(
         frames_per_video: A split is one continuous scene, cut into videos of about this length.
         anomalies: Draw exactly so many triangles into the test videos, instead of by probability: the paper has 100 in
             6,500 frames.
+        scene: Draw on the background of the data set of this seed: other traffic before the same camera, for choosing
+            options without its test videos. ``None`` is ``seed``.
 
     Returns:
         The folder.
@@ -108,7 +111,7 @@ def make_shapes(
         raise VadError(f"the probability of an anomaly is {anomaly_probability}, but must lie between 0 and 1.")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise VadError(f"{folder} exists and is not an empty folder; choose another folder or delete it.")
-    background = _background(seed)
+    background = _background(seed if scene is None else scene)
     train = _scene(background, train_frames, 0.0, [seed, 1])
     test = _scene(background, test_frames, anomaly_probability if anomalies is None else 0.0, [seed, 2])
     if anomalies is not None:

@@ -119,6 +119,17 @@ def test_the_seed_fixes_every_byte(tmp_path):
     assert not filecmp.cmp(tmp_path / "a" / same[0], tmp_path / "c" / same[0], shallow=False)
 
 
+def test_a_validation_set_shares_the_background_and_nothing_else(tmp_path):
+    arguments = ["--train-frames", "1", "--test-frames", "1"]
+    assert main([str(tmp_path / "a"), *arguments, "--seed", "1"]) == 0
+    assert main([str(tmp_path / "b"), *arguments, "--seed", "2", "--scene", "1"]) == 0
+    a, b = (images(tmp_path / name / "Test" / "Test001")[0] for name in "ab")
+    outside = np.r_[:35, 55:122, 142:170]  # of the lanes' shapes
+    np.testing.assert_array_equal(a[outside], b[outside])
+    assert (a[35:55] != b[35:55]).any()
+    assert (a[122:142] != b[122:142]).any()
+
+
 def test_the_scene_goes_on_from_video_to_video(root):
     last = images(root / "Test" / "Test001")[-1].astype(int)
     first = images(root / "Test" / "Test002")[0].astype(int)
