@@ -388,9 +388,13 @@ class VideoAnomalyDetector(keras.Model):
         samples = []
         for video in frames:
             for chunk in iter_chunks(resize_each(video, self.window.size), self.window):
-                maps = self._scorer(tf.constant(chunk.frames[None]), maps=True)["maps"][:, ::every]
+                maps = self._maps_to_pool(tf.constant(chunk.frames[None]))[:, ::every]
                 samples.append(self._blurred(maps).numpy()[..., ::2, ::2].ravel())
         return float(np.quantile(np.concatenate(samples), quantile))
+
+    def _maps_to_pool(self, frames: tf.Tensor) -> tf.Tensor:
+        """The maps of a chunk of video that ``pooled`` gets; methods whose ``maps`` hold more than these extend this."""
+        return self._scorer(frames, maps=True)["maps"]
 
     def score_chunk(self, frames: tf.Tensor, maps: bool = False) -> dict[str, tf.Tensor]:
         """Score every frame of a chunk of video that its windows reach; the body of the exported signatures.

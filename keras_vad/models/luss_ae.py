@@ -375,6 +375,16 @@ class LussAE(VideoAnomalyDetector):
         total = tf.add_n(maps)
         return {"maps": total, **self.pooled(total), **parts}
 
+    def _maps_to_pool(self, frames: tf.Tensor) -> tf.Tensor:
+        if self.head_kind == "global" or self.decoder is None:
+            return super()._maps_to_pool(frames)
+        inputs, maps = self._scaled(self.preprocess(frames)), []  # of errors, without the playback of the local head
+        for start in self.window.starts(frames.shape[1]):
+            window = tf.gather(inputs, np.add(start, self.window.frames), axis=1)
+            latent = self.encoder(window[:, : self.window_length], training=False)
+            maps.append(self._errors(window, latent)["maps"])
+        return tf.concat(maps, axis=1)
+
     def fit_normality(
         self, windows: tf.data.Dataset, held_out: Sequence[VideoLike], alarm_quantile: float = 0.99
     ) -> None:

@@ -311,6 +311,19 @@ def test_reconstruction_can_be_tested_alone_after_training_with_all_tasks():  # 
     np.testing.assert_allclose(output["frame_scores"], output["reconstruction_error"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("head", ["global", "local"])
+def test_the_excess_counts_from_the_level_of_normal_errors(head):  # not of playback, which the local head's maps hold
+    detector = build(playback_head=head, pooling="excess", pooling_quantile=0.9)
+    video = raw_video(30, seed=5)
+    detector.fit_normality(tf.data.Dataset.range(0), [video])
+    inputs, above = detector.preprocess(tf.constant(video)[None]), []
+    detector.score_weights = (*detector.score_weights[:2], 0.0)  # maps without playback
+    for start in range(len(video) - detector.window.span + 1):
+        maps = detector.anomaly(inputs[:, start : start + detector.window.span])["maps"]
+        above.append(detector._blurred(maps).numpy() > float(detector.normal_level))
+    assert np.mean(above) == pytest.approx(0.1, abs=0.02)
+
+
 def test_held_out_scaling_divides_by_the_range_of_normal_frames():
     detector = build(pooling="max", task_scaling="held_out", score_weights=(0.3, 0.5, 2.0))
     normal = [raw_video(20, seed=3), raw_video(18, seed=4)]
