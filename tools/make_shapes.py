@@ -16,7 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--test-frames", metavar="N", type=int, required=True, help="frames of the test videos")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="fixes every pixel (default: 0)")
     parser.add_argument(
-        "--scene", metavar="S", type=int, help="seed of a data set to share the background with (default: that of --seed)"
+        "--scene",
+        metavar="S",
+        type=int,
+        help="seed of a data set whose background to draw on (default: that of --seed)",
     )
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(

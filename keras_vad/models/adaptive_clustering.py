@@ -319,14 +319,6 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             ),
         ]
 
-    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
-        """Set the optimizer of both networks, by default Adam."""
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(self.learning_rate)
-            if self.encoder.dtype_policy.name == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
-
     def build_optimizers(self) -> None:
         """Create the optimizer's variables."""
         self.optimizer.build(self._learned())
@@ -368,7 +360,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             chosen = self.draw(windows, self.cuboids_per_window, seed)
         return tf.reshape(self.cuboids(windows, chosen), [-1, *self.encoder.input_shape[0][1:]])
 
-    def compute_losses(self, cuboids: tf.Tensor, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+    def losses_of_cuboids(self, cuboids: tf.Tensor, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses (eq. 1).
 
         Args:
@@ -397,7 +389,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         cuboids = self._training_cuboids(data, seed)
         clustering_weight = tf.convert_to_tensor(self.loss_weight("clustering"))
         with tf.GradientTape() as tape:
-            losses = self.compute_losses(cuboids, seed, training=True)
+            losses = self.losses_of_cuboids(cuboids, seed, training=True)
             loss = losses["reconstruction"] + clustering_weight * losses["clustering"]
             loss = self.optimizer.scale_loss(loss)
         weights = self._learned()
@@ -428,7 +420,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
     def test_step(self, data: tf.Tensor) -> Logs:
         """The losses without noise, with running statistics, of the same cuboids every time."""
         seed = tf.zeros(2, tf.int32)
-        return self.logged(self.compute_losses(self._training_cuboids(data, seed), seed, training=False))
+        return self.logged(self.losses_of_cuboids(self._training_cuboids(data, seed), seed, training=False))
 
     # === Scores ===
 

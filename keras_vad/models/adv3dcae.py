@@ -207,16 +207,13 @@ class Adv3DCAE(VideoAnomalyDetector):
         **kwargs: Any,
     ) -> None:
         """Set both optimizers; the defaults are the paper's, RMSprop with PyTorch's other parameters (section IV-C)."""
-        super().compile(
-            optimizer=optimizer or self._rmsprop(self.learning_rate), jit_compile=False, auto_scale_loss=False, **kwargs
-        )
+        super().compile(optimizer, **kwargs)
         rate = self.discriminator_learning_rate or self.learning_rate
-        self.discriminator_optimizer = discriminator_optimizer or self._rmsprop(rate)
+        self.discriminator_optimizer = discriminator_optimizer or self.loss_scaling(_rmsprop(rate))
 
-    def _rmsprop(self, rate: float) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8)
-        float16 = self.appearance_autoencoder.dtype_policy.name == "mixed_float16"
-        return keras.optimizers.LossScaleOptimizer(optimizer) if float16 else optimizer
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """The auto-encoders'."""
+        return _rmsprop(self.learning_rate)
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The auto-encoders' and, with an adversarial loss, the discriminators'."""
@@ -309,10 +306,6 @@ class Adv3DCAE(VideoAnomalyDetector):
             gradients = tape.gradient(discriminator_loss, weights)
             self.discriminator_optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self.logged(losses)
-
-    def test_step(self, data: tf.Tensor) -> Logs:
-        """The losses without noise and with running statistics."""
-        return self.logged(self.compute_losses(data, training=False))
 
     # === Scores ===
 
@@ -415,6 +408,10 @@ class _Stream:
     autoencoder: keras.Model
     discriminator: keras.Model | None
     mask: tf.Tensor | None = None
+
+
+def _rmsprop(rate: float) -> keras.optimizers.Optimizer:
+    return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8)
 
 
 def build_autoencoder(

@@ -15,7 +15,7 @@ from keras_vad.errors import VadError
 from keras_vad.layers.unpooling import MaxPoolWithArgmax, MaxUnpool
 from keras_vad.models import luss_ae
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
-from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
+from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
 
 # Adagrad starts its sums of squares at 0, as the authors' Caffe does. The loss is a mean, theirs a sum, so the sums are
@@ -120,17 +120,9 @@ class ReconstructionDetector(VideoAnomalyDetector):
 
     # === Losses and training ===
 
-    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
-        """Set the optimizer; the default is the one that the constructor's arguments name."""
-        if optimizer is None:
-            optimizer = _OPTIMIZERS[self.optimizer_name](self.learning_rate)
-            if self.autoencoder.dtype_policy.name == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
-
-    def build_optimizers(self) -> None:
-        """Create the optimizer's variables."""
-        self.optimizer.build(self.autoencoder.trainable_variables)
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """The one that the constructor's arguments name."""
+        return _OPTIMIZERS[self.optimizer_name](self.learning_rate)
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses.
@@ -146,23 +138,6 @@ class ReconstructionDetector(VideoAnomalyDetector):
         restored = self.autoencoder(inputs, training=training)
         error = tf.reduce_mean(tf.square(restored - inputs), axis=(1, 2, 3, 4))
         return {"reconstruction": self.global_mean(error)}
-
-    def train_step(self, data: tf.Tensor) -> Logs:
-        """One step on the sum of the losses.
-
-        Args:
-            data: uint8, (batch, T, H0, W0, 3).
-        """
-        with tf.GradientTape() as tape:
-            losses = self.compute_losses(data, training=True)
-            loss = self.optimizer.scale_loss(tf.add_n(list(losses.values())))
-        weights = self.autoencoder.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        return self.logged(losses)
-
-    def test_step(self, data: tf.Tensor) -> Logs:
-        """The losses with running statistics."""
-        return self.logged(self.compute_losses(data, training=False))
 
     # === Scores ===
 

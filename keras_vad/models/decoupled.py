@@ -12,7 +12,7 @@ from keras_vad.errors import VadError
 from keras_vad.layers.masked import ChannelMaskedConv2D
 from keras_vad.losses import dssim, gradient_difference
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
-from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
+from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.scoring.calibrate import apply_calibration
 from keras_vad.window import Window, as_size
 
@@ -225,18 +225,6 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
                 epoch, part = stop, part + 1
         return phases
 
-    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
-        """Set the optimizer; the default is the paper's, Adam (section 4.1)."""
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(self.learning_rate)
-            if self.encoder.dtype_policy.name == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
-
-    def build_optimizers(self) -> None:
-        """Create the optimizer's variables."""
-        self.optimizer.build(self.trainable_variables)
-
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the terms of eq. 1, before their weights.
 
@@ -291,23 +279,6 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
             + self.loss_weight("prediction") * losses["prediction"] * latent_values / restored_values
             + self.weight_decay * losses["weights"] / restored_values
         )
-
-    def train_step(self, data: tf.Tensor) -> Logs:
-        """One step on eq. 1; the phase sets its weights.
-
-        Args:
-            data: uint8, (batch, k + 2, H0, W0, 3).
-        """
-        with tf.GradientTape() as tape:
-            losses = self.compute_losses(data, training=True)
-            loss = self.optimizer.scale_loss(self.objective(losses))
-        weights = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        return self.logged(losses)
-
-    def test_step(self, data: tf.Tensor) -> Logs:
-        """The losses with running statistics."""
-        return self.logged(self.compute_losses(data, training=False))
 
     def _encode(self, inputs: tf.Tensor, training: bool) -> list[tf.Tensor]:
         """Features and latent codes, (batch, frames, ...) each, of preprocessed (batch, frames, H, W, channels)."""

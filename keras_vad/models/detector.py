@@ -82,8 +82,9 @@ _MEAN = Pooling()
 class VideoAnomalyDetector(keras.Model):
     """A Keras model that learns what is normal in a video and scores every frame by how far it is from that.
 
-    A method subclasses this and writes ``compute_losses`` or its own ``train_step`` and ``test_step``, ``anomaly``,
-    ``phases`` and ``get_config``. Everything between raw uint8 frames and calibrated scores is in its graph.
+    A method subclasses this and writes ``compute_losses``, ``anomaly``, ``phases`` and ``get_config``, and its own
+    ``train_step`` if one optimizer that lowers ``objective`` is not all there is to it. Everything between raw uint8
+    frames and calibrated scores is in its graph.
 
     Args:
         window: The frames of one model input and those it scores.
@@ -97,6 +98,7 @@ class VideoAnomalyDetector(keras.Model):
         paper: The publication in a line, for the card of an exported model.
         parts: Names of the further frame scores that ``anomaly`` returns, for ablations and reports.
         paper_rescaling: The per-video rescaling of the paper, a key of ``keras_vad.scoring.rescale``.
+        learning_rate: Of the default optimizer.
         seed: Seed of the noise drawn in ``train_step``. The noise depends on it, the step and the replica only, so a
             resumed run draws what an uninterrupted one would.
         not_exportable_because: Why the scoring graph cannot be exported; ``None`` if it can.
@@ -106,6 +108,7 @@ class VideoAnomalyDetector(keras.Model):
     parts: tuple[str, ...] = ()
     paper_rescaling = "min_max"
     not_exportable_because: str | None = None
+    learning_rate: float
 
     def __init__(
         self,
@@ -218,12 +221,66 @@ class VideoAnomalyDetector(keras.Model):
         """Every optimizer of ``train_step``."""
         return [self.optimizer]
 
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """The optimizer of ``train_step`` that ``compile`` takes if it is given none: Adam."""
+        return keras.optimizers.Adam(self.learning_rate)
+
+    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
+        """Set the optimizer; the default is ``default_optimizer()``, fit for the detector's precision."""
+        optimizer = optimizer or self.loss_scaling(self.default_optimizer())
+        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
+
+    def loss_scaling(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+        """The optimizer, with a loss scale if the detector computes in float16, whose small gradients would be 0."""
+        float16 = self.dtype_policy.name == "mixed_float16"
+        return keras.optimizers.LossScaleOptimizer(optimizer) if float16 else optimizer
+
     def build_optimizers(self) -> None:
         """Create the optimizers' variables.
 
         Must run in the strategy's scope before training: an optimizer that builds itself inside a replica fails.
         """
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """One replica's shares of the losses (``global_mean``), before their weights.
+
+        Args:
+            frames: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+            training: Whether to use batch statistics and draw noise.
+
+        Returns:
+            float32 scalars by name.
+        """
         raise NotImplementedError
+
+    def objective(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
+        """What ``train_step`` lowers, float32 scalar; by default the sum of the losses."""
+        return tf.add_n(list(losses.values()))
+
+    def train_step(self, data: tf.Tensor) -> Logs:
+        """One step on the objective.
+
+        Args:
+            data: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+
+        Returns:
+            The losses.
+        """
+        with tf.GradientTape() as tape:
+            losses = self.compute_losses(data, training=True)
+            loss = self.optimizer.scale_loss(self.objective(losses))
+        weights = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return self.logged(losses)
+
+    def test_step(self, data: tf.Tensor) -> Logs:
+        """The losses with running statistics; nothing is learned.
+
+        Args:
+            data: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+        """
+        return self.logged(self.compute_losses(data, training=False))
 
     def set_phase(self, phase: TrainingPhase) -> None:
         """Make ``phase`` the current one: what is trainable, the loss weights, the learning rate."""
@@ -393,7 +450,7 @@ class VideoAnomalyDetector(keras.Model):
         return float(np.quantile(np.concatenate(samples), quantile))
 
     def _maps_to_pool(self, frames: tf.Tensor) -> tf.Tensor:
-        """The maps of a chunk of video that ``pooled`` gets; methods whose ``maps`` hold more than these extend this."""
+        """The maps of a chunk of video that ``pooled`` gets; a method whose ``maps`` hold more extends this."""
         return self._scorer(frames, maps=True)["maps"]
 
     def score_chunk(self, frames: tf.Tensor, maps: bool = False) -> dict[str, tf.Tensor]:

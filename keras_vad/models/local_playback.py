@@ -19,7 +19,7 @@ from keras_vad.layers.playback import (
 )
 from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_at_least, check_channels
-from keras_vad.models.detector import Logs, TrainingPhase, VideoAnomalyDetector
+from keras_vad.models.detector import TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
 
 # Shares of the frame's sides. Wide enough for a cell or two of the grid, and never the whole frame.
@@ -140,18 +140,6 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         """One phase."""
         return [TrainingPhase("playback", epochs=20)]
 
-    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
-        """Set the optimizer; the default is Adam."""
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(self.learning_rate)
-            if self.network.dtype_policy.name == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
-
-    def build_optimizers(self) -> None:
-        """Create the optimizer's variables."""
-        self.optimizer.build(self.trainable_variables)
-
     def clips(self, frames: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Draw a clip of T frames from each training window.
 
@@ -221,23 +209,6 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         change = tf.reduce_mean(tf.abs(clips[:, 1:] - clips[:, :-1]), axis=1)
         cell = [-(-size // cells) for size, cells in zip(self.image_size, grid, strict=True)]
         return tf.nn.avg_pool2d(change, cell, cell, "SAME")[..., 0]
-
-    def train_step(self, data: tf.Tensor) -> Logs:
-        """One step on clips drawn from the windows.
-
-        Args:
-            data: uint8, (batch, frames of ``training_window``, H0, W0, 3).
-        """
-        weights = self.trainable_variables
-        with tf.GradientTape() as tape:
-            losses = self.compute_losses(data, training=True)
-            loss = self.optimizer.scale_loss(losses["playback"])
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        return self.logged(losses)
-
-    def test_step(self, data: tf.Tensor) -> Logs:
-        """The loss with running statistics."""
-        return self.logged(self.compute_losses(data, training=False))
 
     # === Scores ===
 

@@ -13,7 +13,7 @@ from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.playback import check_rate_range, frames_needed, playback_clips
 from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_channels, check_choice
-from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
+from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
 from keras_vad.window import Window, as_size
 
 TASKS = ("reconstruction", "prediction", "playback")
@@ -206,17 +206,9 @@ class LussAE(VideoAnomalyDetector):
         """All tasks together; the length is the public code's."""
         return [TrainingPhase("joint", epochs=60)]
 
-    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
-        """Set the optimizer; the default is the paper's Adam, with PyTorch's other parameters."""
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(self.learning_rate, epsilon=1e-8)
-            if self.encoder.dtype_policy.name == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
-
-    def build_optimizers(self) -> None:
-        """Create the optimizer's variables."""
-        self.optimizer.build(self.trainable_variables)
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """The paper's Adam, with PyTorch's other parameters."""
+        return keras.optimizers.Adam(self.learning_rate, epsilon=1e-8)
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses of the chosen tasks.
@@ -300,26 +292,12 @@ class LussAE(VideoAnomalyDetector):
         times = rates[:, None] * tf.range(self.window_length)
         return self.preprocess(tf.gather(frames, times, batch_dims=1)), tf.cast(accelerated, tf.int32)
 
-    def train_step(self, data: tf.Tensor) -> Logs:
-        """One step of eq. 7: all tasks teach the auto-encoder at once.
-
-        Args:
-            data: uint8, (batch, frames of ``training_window``, H0, W0, 3).
-        """
-        weights = self.trainable_variables
-        with tf.GradientTape() as tape:
-            losses = self.compute_losses(data, training=True)
-            loss = tf.add_n([weight * losses[task] for task, weight in self._weighted(self.loss_weights)])
-            loss = self.optimizer.scale_loss(loss)
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        return self.logged(losses)
+    def objective(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Equation 7: all tasks teach the auto-encoder at once."""
+        return tf.add_n([weight * losses[task] for task, weight in self._weighted(self.loss_weights)])
 
     def _weighted(self, weights: Sequence[float]) -> list[tuple[str, float]]:
         return [(task, weight) for task, weight in zip(TASKS, weights, strict=True) if task in self.tasks]
-
-    def test_step(self, data: tf.Tensor) -> Logs:
-        """The losses with running statistics."""
-        return self.logged(self.compute_losses(data, training=False))
 
     # === Scores ===
 

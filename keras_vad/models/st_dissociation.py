@@ -214,15 +214,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         **kwargs: Any,
     ) -> None:
         """Set the optimizers of networks and centres; the defaults are the paper's (section 4.2)."""
-        super().compile(
-            optimizer=optimizer or self._adam(self.learning_rate), jit_compile=False, auto_scale_loss=False, **kwargs
-        )
-        self.centre_optimizer = centre_optimizer or self._adam(self.centre_learning_rate)
-
-    def _adam(self, rate: float) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.Adam(rate)
-        float16 = self._networks()[0].dtype_policy.name == "mixed_float16"
-        return keras.optimizers.LossScaleOptimizer(optimizer) if float16 else optimizer
+        super().compile(optimizer, **kwargs)
+        self.centre_optimizer = centre_optimizer or self.loss_scaling(keras.optimizers.Adam(self.centre_learning_rate))
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The networks' and, with clusters, the centres'."""
@@ -290,14 +283,6 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             gradients = tape.gradient(scaled["centres"], centre_weights)
             self.centre_optimizer.apply_gradients(zip(gradients, centre_weights, strict=True))
         return self.logged(losses)
-
-    def test_step(self, data: tf.Tensor) -> Logs:
-        """The losses of a batch, without learning.
-
-        Args:
-            data: uint8, (batch, T, H0, W0, 3).
-        """
-        return self.logged(self.compute_losses(data, training=False))
 
     # === Scores ===
 

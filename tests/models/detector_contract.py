@@ -275,6 +275,15 @@ class DetectorContract:
         assert any(name.startswith("val_") for name in history)
         assert np.isfinite(list(history.values())).all()
 
+    def test_float16_scales_the_losses(self, build):
+        keras.mixed_precision.set_global_policy("mixed_float16")
+        try:
+            detector = build()
+        finally:
+            keras.mixed_precision.set_global_policy("float32")
+        scaling = [type(optimizer) is keras.optimizers.LossScaleOptimizer for optimizer in detector.optimizers()]
+        assert scaling and all(scaling)
+
     def test_mixed_bfloat16_trains_or_is_refused(self, build, tiny):
         try:
             check_precision("mixed_bfloat16")

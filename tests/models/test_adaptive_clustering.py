@@ -224,7 +224,7 @@ def test_losses_by_hand():
     detector = build(noise_stddev=(0.0,), dropout=0.0, cuboids_per_window=None, ssim_window=5)
     cuboids = tf.reshape(detector.cuboids(windows_of(detector)), [-1, 12, 16, 12])
     seed = tf.zeros(2, tf.int32)
-    losses = detector.compute_losses(cuboids, seed, training=False)
+    losses = detector.losses_of_cuboids(cuboids, seed, training=False)
     codes = detector.encode(cuboids).numpy().astype(float)
     centres = detector.centres.centres.numpy().astype(float)
     nearest = np.array([min(((code - centre) ** 2).sum() for centre in centres) for code in codes])
