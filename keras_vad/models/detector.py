@@ -442,16 +442,16 @@ class VideoAnomalyDetector(keras.Model):
         """Quantile of the blurred maps of normal videos."""
         frames = [frames_of(video) for video in videos]
         every = max(1, sum(len(video) for video in frames) // _LEVEL_FRAMES)  # type: ignore[misc, arg-type]
-        samples = []
+        samples, maps_of = [], self._maps_to_pool()
         for video in frames:
             for chunk in iter_chunks(resize_each(video, self.window.size), self.window):
-                maps = self._maps_to_pool(tf.constant(chunk.frames[None]))[:, ::every]
+                maps = maps_of(tf.constant(chunk.frames[None]))[:, ::every]
                 samples.append(self._blurred(maps).numpy()[..., ::2, ::2].ravel())
         return float(np.quantile(np.concatenate(samples), quantile))
 
-    def _maps_to_pool(self, frames: tf.Tensor) -> tf.Tensor:
-        """The maps of a chunk of video that ``pooled`` gets; a method whose ``maps`` hold more extends this."""
-        return self._scorer(frames, maps=True)["maps"]
+    def _maps_to_pool(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """From a chunk of video to the maps that ``pooled`` gets; a method whose ``maps`` hold more overrides this."""
+        return lambda frames: self._scorer(frames, maps=True)["maps"]
 
     def score_chunk(self, frames: tf.Tensor, maps: bool = False) -> dict[str, tf.Tensor]:
         """Score every frame of a chunk of video that its windows reach; the body of the exported signatures.

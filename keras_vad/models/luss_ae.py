@@ -1,6 +1,6 @@
 """One auto-encoder taught by three tasks (Lohani et al. 2023)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -353,15 +353,25 @@ class LussAE(VideoAnomalyDetector):
         total = tf.add_n(maps)
         return {"maps": total, **self.pooled(total), **parts}
 
-    def _maps_to_pool(self, frames: tf.Tensor) -> tf.Tensor:
+    def _maps_to_pool(self) -> Callable[[tf.Tensor], tf.Tensor]:
         if self.head_kind == "global" or self.decoder is None:
-            return super()._maps_to_pool(frames)
-        inputs, maps = self._scaled(self.preprocess(frames)), []  # of errors, without the playback of the local head
-        for start in self.window.starts(frames.shape[1]):
-            window = tf.gather(inputs, np.add(start, self.window.frames), axis=1)
-            latent = self.encoder(window[:, : self.window_length], training=False)
-            maps.append(self._errors(window, latent)["maps"])
-        return tf.concat(maps, axis=1)
+            return super()._maps_to_pool()
+        steps = tf.constant(self.window.frames)
+
+        @tf.function(input_signature=[tf.TensorSpec((1, None, None, None, 3), tf.uint8)], autograph=False)
+        def maps_of_errors(frames: tf.Tensor) -> tf.Tensor:  # without the playback of the local head
+            inputs = self._scaled(self.preprocess(frames))
+
+            def of_window(start: tf.Tensor) -> tf.Tensor:
+                window = tf.gather(inputs, start + steps, axis=1)
+                latent = self.encoder(window[:, : self.window_length], training=False)
+                return self._errors(window, latent)["maps"][:, 0]
+
+            starts = tf.range(tf.shape(frames)[1] - self.window.span + 1)
+            maps = tf.map_fn(of_window, starts, parallel_iterations=1, fn_output_signature=tf.float32)
+            return tf.transpose(maps, [1, 0, 2, 3])
+
+        return maps_of_errors
 
     def fit_normality(
         self, windows: tf.data.Dataset, held_out: Sequence[VideoLike], alarm_quantile: float = 0.99
