@@ -228,7 +228,7 @@ class VideoAnomalyDetector(keras.Model):
     def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
         """Set the optimizer; the default is ``default_optimizer()``, fit for the detector's precision."""
         optimizer = optimizer or self.loss_scaling(self.default_optimizer())
-        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False, **kwargs)
+        super().compile(optimizer=optimizer, **{"jit_compile": False, "auto_scale_loss": False, **kwargs})
 
     def loss_scaling(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
         """The optimizer, with a loss scale if the detector computes in float16, whose small gradients would be 0."""
