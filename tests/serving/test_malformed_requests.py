@@ -213,7 +213,7 @@ def test_malformed_messages_to_health(asks_local_server, served_at, nothing_is_l
             if method.endswith("Check"):
                 assert code_of(channel.unary_unary(f"/{method}"), b"\xff") is Code.INTERNAL
             else:
-                watch = channel.unary_stream(f"/{method}")(b"\xff")
+                watch = channel.unary_stream(f"/{method}")(b"\xff", timeout=60)  # a lost one fails, and does not hang
                 assert next(watch)
                 watch.cancel()
 
