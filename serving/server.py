@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import (
     model_service_pb2,
@@ -31,6 +31,7 @@ from tensorflow_serving.apis import (
 from keras_vad.errors import VadError
 from serving.batching import Batcher
 from serving.config import METRICS_PATH, BatchingOptions, Tls
+from serving.health import HealthServicer
 from serving.metrics import Metrics, MetricsServer
 from serving.parsing import ParseErrors
 from serving.servicers import ModelServicer, PredictionServicer, RequestsUnderWay
@@ -73,7 +74,7 @@ class Server:
         self,
         server: grpc.Server,
         batcher: Batcher,
-        health_servicer: health.HealthServicer,
+        health_servicer: HealthServicer,
         under_way: RequestsUnderWay,
         metrics: Metrics,
     ) -> None:
@@ -173,7 +174,7 @@ def start_server(store: ModelStore, options: ServerOptions) -> tuple[Server, int
     parts = (store, batcher, metrics, under_way)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(*parts), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(*parts), server)
-    health_servicer = health.HealthServicer()
+    health_servicer = HealthServicer()
     for service in ("", *_SERVICES):
         health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

@@ -30,3 +30,11 @@ def pytest_addoption(parser):
         metavar="N",
         help="malformed requests sent (default: %(default)s)",
     )
+
+
+@pytest.fixture
+def determinism_off(monkeypatch):
+    """Keep a run in this process from making all its later tests deterministic: slow, and some operations then fail."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)

@@ -67,6 +67,7 @@ def test_a_rate_needs_a_frame_rate(detector: VideoAnomalyDetector) -> None:
         detector.calibrate([])
 
 
+@pytest.mark.usefixtures("determinism_off")
 def test_a_run_and_the_tool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

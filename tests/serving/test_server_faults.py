@@ -127,6 +127,32 @@ def test_versions_change_under_load_without_a_failed_request(zoo, tmp_path, star
     assert "11 cannot be served" in status.status.error_message
 
 
+def test_watchers_of_health_that_come_and_go(zoo, start):
+    """That one leaves while another comes must not stop the server, which has a single thread that tells of both."""
+    channel, lost = start(loaded(zoo)), []
+
+    def come_and_go():
+        with grpc.insecure_channel(channel.address, options=[("grpc.use_local_subchannel_pool", 1)]) as own:
+            health = health_pb2_grpc.HealthStub(own)
+            for _ in range(150):
+                watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=30)
+                try:
+                    next(watch)
+                except grpc.RpcError as error:
+                    return lost.append(error.code())
+                watch.cancel()
+
+    watchers = [threading.Thread(target=come_and_go) for _ in range(8)]
+    for watcher in watchers:
+        watcher.start()
+    for watcher in watchers:
+        watcher.join()
+    assert lost == []
+    health = health_pb2_grpc.HealthStub(channel)
+    assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
+    assert next(health.Watch(health_pb2.HealthCheckRequest(), timeout=30))
+
+
 @pytest.fixture(scope="module")
 def sleeper_zoo(tmp_path_factory):
     zoo = tmp_path_factory.mktemp("sleepers")

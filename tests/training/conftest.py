@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from keras_vad.data.shapes import make_shapes
 from tests.fresh_process import run_script
@@ -90,9 +89,3 @@ def run_training_tool(tmp_path, cache_folder):
         return done.code, done.stdout, done.stderr
 
     return run
-
-
-@pytest.fixture
-def determinism_off(monkeypatch):
-    """Keep a run in this process from making all its later tests deterministic, which is slow."""
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)

@@ -12,6 +12,7 @@ from keras_vad.training.seeds import averaged
 from tools.train import main
 
 
+@pytest.mark.usefixtures("determinism_off")
 def test_seeds_are_trained_once_and_averaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
