@@ -1,9 +1,8 @@
 """Where presets come from: a zoo folder on disk, on a web server or in an object store, all in the same layout."""
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -11,64 +10,10 @@ from urllib.request import url2pathname
 
 import keras_vad
 from keras_vad.errors import VadError
-from keras_vad.presets.index import INDEX_NAME, Preset, parse_index, read_index
+from keras_vad.presets.index import INDEX_NAME, Preset, read_index
+from keras_vad.presets.source import CHUNK, Source, SourceError, TransferError, without_password
 
 SOURCES_VARIABLE = "KERAS_VAD_SOURCES"
-CHUNK = 1 << 18
-_INDEX_LIMIT = 1 << 24  # bytes; a thousand presets have a tenth of it
-
-
-class SourceError(VadError):
-    """A source lacks a file or cannot be reached; another one may do."""
-
-
-class TransferError(Exception):
-    """A transfer ended early for a reason that may pass."""
-
-
-class Source(ABC):
-    """A zoo folder anywhere.
-
-    Args:
-        name: What it is called in messages.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @abstractmethod
-    def open(self, path: str, start: int = 0) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
-        """A file from a byte on, as a context.
-
-        Args:
-            path: Its path in the zoo.
-            start: The byte wished for.
-
-        Returns:
-            Where the bytes begin, ``start`` or 0, and the bytes in pieces.
-
-        Raises:
-            SourceError: If it is not there or cannot be read.
-            TransferError: If reading broke off and is worth another try; also raised by the pieces.
-        """
-
-    def index(self) -> list[Preset]:
-        """Its presets.
-
-        Raises:
-            SourceError: If it has no index or cannot be reached.
-            VadError: If the index cannot be used.
-        """
-        text = b""
-        try:
-            with self.open(INDEX_NAME) as (_, pieces):
-                for piece in pieces:
-                    text += piece
-                    if len(text) > _INDEX_LIMIT:
-                        raise VadError(f"the index of {self.name} is longer than {_INDEX_LIMIT} bytes; it is none.")
-        except TransferError as error:
-            raise SourceError(f"the index of {self.name} did not arrive ({error}); try again later.") from error
-        return parse_index(text, self.name)
 
 
 class FolderSource(Source):
@@ -178,9 +123,3 @@ def cache_zoo() -> Path:
     """The zoo folder of this user that presets are pulled to, unless told otherwise; it may be deleted at any time."""
     folder = os.environ.get("KERAS_VAD_CACHE")
     return (Path(folder) if folder else Path.home() / ".cache" / "keras_vad") / "zoo"
-
-
-def without_password(address: str) -> str:
-    """An address as it may be printed."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else address
