@@ -6,13 +6,15 @@ from pathlib import Path
 from keras_vad.presets.index import Preset, read_index
 
 
-def render_presets(zoo: Path, dataset: str, baselines: Sequence[Mapping[str, str]] = (), to_zoo: str = "zoo") -> str:
+def render_presets(zoo: Path, dataset: str, results: Sequence[Mapping[str, str]], to_zoo: str = "zoo") -> str:
     """A Markdown table of the newest versions that were trained on one data set, in percent, unsmoothed.
 
     Args:
         zoo: The zoo folder.
         dataset: Key of the data set.
-        baselines: Rows of the table of results that stand beneath, for ``paper`` and ``deployable``.
+        results: Rows of the table of results, for ``paper`` and ``deployable``: those with the method, recipe
+            and seed of a preset are its figures, the trivial baselines stand beneath. (A card has what was measured
+            when it was published, perhaps on other test videos.)
         to_zoo: Path from the document to the zoo, for links to cards.
     """
     newest: dict[str, Preset] = {}
@@ -26,14 +28,15 @@ def render_presets(zoo: Path, dataset: str, baselines: Sequence[Mapping[str, str
     lines = [f"| {' | '.join(header)} |", "|---|--:|---|" + "--:|" * (len(header) - 3)]
     for preset in newest.values():
         about = preset.about
-        figures = {row["protocol"]: row for row in about["metrics"] if row["smoothing"] == 1}
+        trained = {"model": about["method"], "recipe": about.get("recipe"), "seed": str(about.get("seed"))}
+        figures = {row["protocol"]: row for row in results if all(row[key] == value for key, value in trained.items())}
         card = f"[{preset.name}]({to_zoo}/{preset.folder}/model_card.json)"
         cells = [card, str(preset.version), f"`{about['method']}`", f"{about['parameters']:,}"]
         change = about.get("storage", {}).get("largest_change")
         cells += [f"{preset.size / 1e6:.1f}", "–" if change is None else f"{change:.3f}"]
         lines.append(_line([*cells, *(_auroc(figures.get(protocol)) for protocol in ("paper", "deployable"))]))
-    for model in sorted({row["model"] for row in baselines}):
-        figures = {row["protocol"]: row for row in baselines if row["model"] == model}
+    for model in sorted({row["model"] for row in results if row["model"].startswith("trivial_")}):
+        figures = {row["protocol"]: row for row in results if row["model"] == model}
         cells = [f"`{model}`", *["–"] * 5]
         lines.append(_line([*cells, *(_auroc(figures.get(protocol)) for protocol in ("paper", "deployable"))]))
     return "\n".join(lines) + "\n"

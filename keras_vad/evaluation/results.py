@@ -12,6 +12,8 @@ another table:
 * ``alarms`` shows what each method's own score is worth to who is called by it: intervals, events, false alarms, maps.
 * ``cuboids`` shows the figures of cuboids that lie with the logs of runs (``keras_vad.evaluation.cuboid_table``).
 * ``presets`` shows the presets of the zoo, from its index, and the strongest trivial baselines beneath.
+
+The rows of a data set must be of the same frames: figures of different test videos do not belong side by side.
 """
 
 import csv
@@ -121,8 +123,8 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
         Whether the document was (with ``check``: is) stale.
 
     Raises:
-        VadError: If a marker has no partner, names no data set or asks for an unknown table, or the document cannot be
-            read or written.
+        VadError: If a marker has no partner, names no data set or asks for an unknown table, rows of one data set are
+            of different frames, or the document cannot be read or written.
     """
     try:
         text = document.read_text(encoding="utf-8")
@@ -139,12 +141,14 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
             return f"{begin}\n{render_cuboids(results.with_name('logs'), name, to_logs)}\n{end}"
         if all(row["dataset"] != name for row in rows):
             _check_dataset(name, document)
+        _check_same_data(rows, name, results)
         if kind == "presets":
             zoo = results.resolve().parent
-            unsmoothed = [row for row in rows if row["dataset"] == name and row["smoothing"] == "1"]
-            strongest = _strongest_baselines(unsmoothed)
-            baselines = [row for row in unsmoothed if row["model"] in strongest]
-            return f"{begin}\n{render_presets(zoo, name, baselines, f'{to_root}/{zoo.name}')}\n{end}"
+            own = {"dataset": name, "score": "frame_scores", "smoothing": "1"}
+            own_rows = [row for row in rows if all(row[column] == value for column, value in own.items())]
+            strongest = _strongest_baselines(own_rows)
+            shown = [row for row in own_rows if not _is_trivial(row) or row["model"] in strongest]
+            return f"{begin}\n{render_presets(zoo, name, shown, f'{to_root}/{zoo.name}')}\n{end}"
         if kind == "papers":
             published = read_published(results.with_name(PUBLISHED_FILE))
             return f"{begin}\n{render_papers(rows, published, name, to_root)}\n{end}"
@@ -335,6 +339,18 @@ def _grouped(rows: Iterable[Mapping[str, str]], *columns: str) -> dict[tuple[str
 
 def _is_trivial(row: Mapping[str, str]) -> bool:
     return row["model"].startswith("trivial_")
+
+
+def _check_same_data(rows: Iterable[Mapping[str, str]], dataset: str, results: Path) -> None:
+    models: dict[str, str] = {}
+    for row in rows:
+        if row["dataset"] == dataset:
+            models.setdefault(row["data_fingerprint"], row["model"])
+    if len(models) > 1:
+        different = ", ".join(f"{fingerprint} ({model})" for fingerprint, model in models.items())
+        raise VadError(
+            f"{results} has rows of {dataset} from different frames: {different}; evaluate all models on the same data."
+        )
 
 
 def _check_model(key: str, document: Path) -> None:

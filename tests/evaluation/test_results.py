@@ -272,18 +272,20 @@ def test_missing_document(tmp_path: Path, results: Path) -> None:
 
 
 def test_the_table_of_presets(tmp_path: Path) -> None:
-    figures = {"smoothing": 1, "auroc_micro": 0.8, "auroc_micro_low": 0.71, "auroc_micro_high": 0.9}
-    about = {"method": "adv3dcae", "parameters": 1234, "dataset": {"name": "ucsdped2"}}
+    about = {"method": "adv3dcae", "parameters": 1234, "dataset": {"name": "ucsdped2"}, "recipe": "compact", "seed": 1}
     files = [{"name": "detector.keras", "size": 1_250_000, "sha256": "0" * 64}]
     entry = {"name": "b", "version": 2, "files": files, "storage": {"largest_change": 0.0123}, **about}
-    entry["metrics"] = [{"protocol": "paper", **figures}, {"protocol": "paper", "smoothing": 9, "auroc_micro": 0.99}]
-    older = {**entry, "version": 1, "metrics": []}
+    entry["metrics"] = [{"protocol": "paper", "smoothing": 1, "auroc_micro": 0.99}]
+    older = {**entry, "version": 1}
     other = {**entry, "name": "shapes", "dataset": {"name": "shapes"}}
     zoo = tmp_path / "zoo"
     zoo.mkdir()
     (zoo / "index.json").write_text(json.dumps({"format": 1, "presets": [entry, older, other]}))
     trivial = {"model": "trivial_flow", "recipe": "", "seed": "", "parameters": 0}
-    update_results(zoo / "results.csv", [row(**trivial), row(**trivial, protocol="deployable", auroc_micro=0.5)])
+    figures = {"auroc_micro": 0.8, "auroc_micro_low": 0.71, "auroc_micro_high": 0.9}
+    elsewhere = [row(seed=2, auroc_micro=0.7), row(seed=1, smoothing=9), row(seed=1, score="mean_error")]
+    rows = [row(**trivial), row(**trivial, protocol="deployable", auroc_micro=0.5), row(seed=1, **figures), *elsewhere]
+    update_results(zoo / "results.csv", rows)
     (tmp_path / "docs").mkdir()
     document = tmp_path / "docs" / "zoo.md"
     document.write_text("<!-- results:begin ucsdped2 presets -->\n<!-- results:end ucsdped2 -->\n")
@@ -293,6 +295,17 @@ def test_the_table_of_presets(tmp_path: Path) -> None:
         "| [b](../zoo/presets/b/2/model_card.json) | 2 | `adv3dcae` | 1,234 | 1.2 | 0.012 | 80.0 (71.0 to 90.0) | – |",
         "| `trivial_flow` | – | – | – | – | – | 91.0 | 50.0 |",
     ]
+
+
+def test_rows_of_different_frames_do_not_stand_side_by_side(tmp_path: Path, results: Path) -> None:
+    update_results(results, [row(model="conv_ae", data_fingerprint="def")])
+    document = tmp_path / "README.md"
+    for kind in ("", "brief ", "papers ", "alarms ", "presets "):
+        document.write_text(f"<!-- results:begin ucsdped2 {kind}-->\n<!-- results:end ucsdped2 -->")
+        with pytest.raises(VadError, match=r"ucsdped2 from different frames: abc \(adv3dcae\), def \(conv_ae\)"):
+            update_tables(document, results)
+    document.write_text("<!-- results:begin shapes -->\n<!-- results:end shapes -->")
+    assert update_tables(document, results)
 
 
 def test_a_data_set_without_presets_says_so(tmp_path: Path) -> None:
