@@ -1,4 +1,4 @@
-"""Draw the shapes data set: squares and circles on a road, triangles are the anomaly."""
+"""Draw the shapes data set: squares and circles on a road; triangles, or shapes that are fast, are the anomaly."""
 
 import argparse
 import sys
@@ -30,6 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="probability that a shape of the test videos is a triangle (default: 0.1)",
     )
     rate.add_argument("--anomalies", metavar="N", type=int, help="exactly N triangles in the test videos (paper: 100)")
+    parser.add_argument(
+        "--fast-probability",
+        metavar="P",
+        type=float,
+        default=0.0,
+        help="probability that a shape of the test videos that is no triangle is fast (default: 0, as in the paper)",
+    )
     args = parser.parse_args(argv)
 
     load_tensorflow()
@@ -43,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.anomaly_probability,
         anomalies=args.anomalies,
         scene=args.scene,
+        fast_probability=args.fast_probability,
     )
     print(f"{args.folder}: {args.train_frames} training frames, {args.test_frames} test frames.")
     return 0

@@ -1,4 +1,8 @@
-"""The shapes data set (Jacob & Levine 2019, section III): squares and circles on a road, triangles are the anomaly."""
+"""The shapes data set (Jacob & Levine 2019, section III): squares and circles on a road, triangles are the anomaly.
+
+Deviation: shapes may also be anomalous by their speed, because a triangle moves as all do, and a method of motion wants
+a test, too. By default none is.
+"""
 
 import os
 import shutil
@@ -17,6 +21,7 @@ SHAPE_SIZE = 20
 UPPER_LANE = 35  # y of the top of the squares
 LOWER_LANE = 122  # y of the top of the circles
 GAPS = (4, 19)  # pixels between two shapes, both ends included
+FAST = 3  # pixels a frame; normal shapes move 1
 COLOURS = (
     (214, 39, 40),
     (31, 119, 180),
@@ -36,6 +41,11 @@ class _Shape:
     entry: int
     colour: tuple[int, int, int]
     triangle: bool
+    speed: int = 1
+
+    @property
+    def anomalous(self) -> bool:
+        return self.triangle or self.speed > 1
 
 
 @dataclass(frozen=True)
@@ -47,24 +57,24 @@ class _Scene:
     lower: list[_Shape]
 
     def draw(self, time: int) -> tuple[Image.Image, Image.Image]:
-        """The RGB frame at a time in frames, and its mask: 255 where a triangle is."""
+        """The RGB frame at a time in frames, and its mask: 255 where an anomaly is; fast shapes pass before others."""
         image, mask = self.background.copy(), Image.new("L", self.background.size)
         picture, masked = ImageDraw.Draw(image), ImageDraw.Draw(mask)
         for lane, top in ((self.upper, UPPER_LANE), (self.lower, LOWER_LANE)):
             first = bisect_right(lane, time - FRAME_SIZE - SHAPE_SIZE, key=lambda shape: shape.entry)
             last = bisect_left(lane, time, key=lambda shape: shape.entry)
-            for shape in lane[first:last]:
-                way = time - shape.entry
+            for shape in sorted(lane[first:last], key=lambda shape: shape.speed):
+                way = shape.speed * (time - shape.entry)
                 left = way - SHAPE_SIZE if lane is self.upper else FRAME_SIZE - way
                 right, bottom = left + SHAPE_SIZE - 1, top + SHAPE_SIZE - 1
-                if shape.triangle:
-                    corners = [(left, bottom), (right, bottom), ((left + right) // 2, top)]
-                    picture.polygon(corners, fill=shape.colour)
-                    masked.polygon(corners, fill=255)
-                elif lane is self.upper:
-                    picture.rectangle((left, top, right, bottom), fill=shape.colour)
-                else:
-                    picture.ellipse((left, top, right, bottom), fill=shape.colour)
+                for drawing, colour in ((picture, shape.colour), (masked, 255 if shape.anomalous else 0)):
+                    if shape.triangle:
+                        corners = [(left, bottom), (right, bottom), ((left + right) // 2, top)]
+                        drawing.polygon(corners, fill=colour)
+                    elif lane is self.upper:
+                        drawing.rectangle((left, top, right, bottom), fill=colour)
+                    else:
+                        drawing.ellipse((left, top, right, bottom), fill=colour)
         return image, mask
 
 
@@ -77,13 +87,15 @@ def make_shapes(
     frames_per_video: int = 200,
     anomalies: int | None = None,
     scene: int | None = None,
+    fast_probability: float = 0.0,
 ) -> Path:
     """Draw the shapes data set and write it in the layout of UCSD Ped1 and Ped2.
 
     Frames are 170x170 RGB. On a static background, drawn from the seed, squares of 20 pixels move right in the upper
     lane (y 35 to 55) and circles left in the lower lane (y 122 to 142), 1 pixel a frame, 4 to 19 pixels apart, each in
-    one of 8 colours. In the test videos every shape is a triangle with a given probability: that is the anomaly. Its
-    visible pixels are the mask; a frame with such a pixel is anomalous.
+    one of 8 colours. In the test videos every shape is a triangle with a given probability, and every other one is fast
+    with another: 3 pixels a frame, in front of those that it overtakes. These are the anomalies. Their visible pixels
+    are the mask; a frame with such a pixel is anomalous.
 
     Args:
         folder: Where to write; must not exist or be empty. It is written beside and renamed at the end.
@@ -96,6 +108,7 @@ def make_shapes(
             6,500 frames.
         scene: Draw on the background of the data set of this seed: other traffic before the same camera, for choosing
             options without its test videos. ``None`` is ``seed``.
+        fast_probability: Of a shape of the test videos that is no triangle to be fast. 0 is the paper's data set.
 
     Returns:
         The folder.
@@ -107,8 +120,9 @@ def make_shapes(
     for name, value in (("train", train_frames), ("test", test_frames), ("video", frames_per_video)):
         if value < 1:
             raise VadError(f"the number of {name} frames is {value}, but must be at least 1.")
-    if not 0 <= anomaly_probability <= 1:
-        raise VadError(f"the probability of an anomaly is {anomaly_probability}, but must lie between 0 and 1.")
+    for name, chance in (("an anomaly", anomaly_probability), ("a fast shape", fast_probability)):
+        if not 0 <= chance <= 1:
+            raise VadError(f"the probability of {name} is {chance}, but must lie between 0 and 1.")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise VadError(f"{folder} exists and is not an empty folder; choose another folder or delete it.")
     background = _background(seed if scene is None else scene)
@@ -116,6 +130,7 @@ def make_shapes(
     test = _scene(background, test_frames, anomaly_probability if anomalies is None else 0.0, [seed, 2])
     if anomalies is not None:
         test = _with_triangles(test, test_frames, anomalies, [seed, 3])
+    test = _with_fast_shapes(test, fast_probability, [seed, 4])
     partial: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -200,6 +215,20 @@ def _with_triangles(scene: _Scene, n_frames: int, count: int, seed: list[int]) -
         for name, lane in lanes.items()
     }
     return replace(scene, upper=marked["upper"], lower=marked["lower"])
+
+
+def _with_fast_shapes(scene: _Scene, probability: float, seed: list[int]) -> _Scene:
+    """The scene with some of the shapes that are no triangles at a higher speed."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(lane: list[_Shape]) -> list[_Shape]:
+        chances = rng.random(len(lane))
+        return [
+            replace(shape, speed=FAST) if chance < probability and not shape.triangle else shape
+            for shape, chance in zip(lane, chances, strict=True)
+        ]
+
+    return replace(scene, upper=drawn(scene.upper), lower=drawn(scene.lower))
 
 
 def _background(seed: int) -> Image.Image:

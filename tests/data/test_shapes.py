@@ -69,6 +69,31 @@ def test_masks_are_the_visible_pixels_of_triangles(root):
     assert not any((root / "Train").glob("*_gt"))
 
 
+def test_fast_shapes_move_three_pixels_a_frame_and_are_masked(tmp_path):
+    make_shapes(tmp_path / "x", 30, 40, seed=1, anomaly_probability=0, fast_probability=1, frames_per_video=40)
+    frames = images(tmp_path / "x" / "Test" / "Test001").astype(int)
+    masks = images(tmp_path / "x" / "Test" / "Test001_gt") > 0
+    is_shape = np.stack([(frames == colour).all(axis=-1) for colour in COLOURS]).any(axis=0)
+    assert masks.any()
+    np.testing.assert_array_equal(masks, is_shape)
+    np.testing.assert_array_equal(masks[1:, 35:55, 3:], masks[:-1, 35:55, :-3])
+    np.testing.assert_array_equal(masks[1:, 122:142, :-3], masks[:-1, 122:142, 3:])
+    plain = make_shapes(tmp_path / "plain", 30, 40, seed=1, anomaly_probability=0, frames_per_video=40)
+    assert not images(plain / "Test" / "Test001_gt").any()
+    assert not filecmp.dircmp(plain / "Train", tmp_path / "x" / "Train").diff_files
+
+
+def test_a_fast_shape_passes_in_front_of_the_others_and_leaves_triangles_as_they_are(tmp_path):
+    chances = {"seed": 2, "anomaly_probability": 0.2, "frames_per_video": 80}
+    triangles = make_shapes(tmp_path / "triangles", 2, 80, **chances)
+    both = make_shapes(tmp_path / "both", 2, 80, **chances, fast_probability=0.2)
+    before, after = (images(folder / "Test" / "Test001_gt") > 0 for folder in (triangles, both))
+    assert before.any() and (after & ~before).any()
+    assert (after | ~before).all(), "what covers a triangle is fast, and so masked as well"
+    frames = images(both / "Test" / "Test001")
+    assert {tuple(colour) for colour in frames[after].tolist()} <= set(COLOURS)
+
+
 def test_as_many_triangles_as_asked_for_pass_by():
     n_frames = 300
     scene = _scene(_background(0), n_frames, 0.0, [0, 2])
@@ -174,6 +199,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
         ({"train_frames": 0}, "the number of train frames is 0, but must be at least 1."),
         ({"test_frames": -1}, "the number of test frames is -1, but must be at least 1."),
         ({"anomaly_probability": 1.5}, "the probability of an anomaly is 1.5, but must lie between 0 and 1."),
+        ({"fast_probability": -0.1}, "the probability of a fast shape is -0.1, but must lie between 0 and 1."),
     ],
 )
 def test_arguments_out_of_range(tmp_path, changes, sentence):
