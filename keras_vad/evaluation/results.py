@@ -12,6 +12,8 @@ another table:
 * ``alarms`` shows what each method's own score is worth to who is called by it: intervals, events, false alarms, maps.
 * ``cuboids`` shows the figures of cuboids that lie with the logs of runs (``keras_vad.evaluation.cuboid_table``).
 * ``presets`` shows the presets of the zoo, from its index, and the strongest trivial baselines beneath.
+* A path like ``logs/RUN/results.csv``, from the folder of the table of results, shows that table instead: figures of
+  other test videos.
 
 The rows of a data set must be of the same frames: figures of different test videos do not belong side by side.
 """
@@ -124,7 +126,7 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
 
     Raises:
         VadError: If a marker has no partner, names no data set or asks for an unknown table, rows of one data set are
-            of different frames, or the document cannot be read or written.
+            of different frames, another table has none, or the document cannot be read or written.
     """
     try:
         text = document.read_text(encoding="utf-8")
@@ -139,6 +141,12 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
         if kind == "cuboids":
             to_logs = f"{to_root}/{results.resolve().parent.name}/logs"
             return f"{begin}\n{render_cuboids(results.with_name('logs'), name, to_logs)}\n{end}"
+        if kind is not None and kind.endswith(".csv"):
+            others = read_results(results.parent / kind)
+            if not others:
+                raise VadError(f"{document} asks for {kind}, but there are no rows in {results.parent / kind}.")
+            _check_same_data(others, name, results.parent / kind)
+            return f"{begin}\n{render_table(others, name, to_root)}\n{end}"
         if all(row["dataset"] != name for row in rows):
             _check_dataset(name, document)
         _check_same_data(rows, name, results)
@@ -358,8 +366,8 @@ def _check_model(key: str, document: Path) -> None:
 
     if key not in list_models():
         raise VadError(
-            f"{document} asks for the table {key!r}; write brief, papers, alarms, cuboids, presets or a method "
-            f"({', '.join(list_models())})."
+            f"{document} asks for the table {key!r}; write brief, papers, alarms, cuboids, presets, a CSV file of the "
+            f"logs or a method ({', '.join(list_models())})."
         )
 
 

@@ -252,8 +252,10 @@ def test_a_data_set_without_rows_says_so(tmp_path: Path) -> None:
         ),
         (
             "<!-- results:begin ucsdped2 short -->\n<!-- results:end ucsdped2 -->",
-            "asks for the table 'short'; write brief, papers, alarms, cuboids, presets or a method \\(.*adv3dcae",
+            "asks for the table 'short'; write brief, papers, alarms, cuboids, presets, a CSV file of the logs or a "
+            "method \\(.*adv3dcae",
         ),
+        ("<!-- results:begin shapes logs/x/a.csv -->\n<!-- results:end shapes -->", "are no rows in .*logs/x/a.csv"),
         ("<!-- results:begin shapes -->\n", "has 1 results markers, but 0 pairs"),
         ("<!-- results:begin shapes -->\n<!-- results:end ucsdped2 -->", "has 2 results markers, but 0 pairs"),
     ],
@@ -306,6 +308,15 @@ def test_rows_of_different_frames_do_not_stand_side_by_side(tmp_path: Path, resu
             update_tables(document, results)
     document.write_text("<!-- results:begin shapes -->\n<!-- results:end shapes -->")
     assert update_tables(document, results)
+
+
+def test_a_table_of_other_test_videos(tmp_path: Path, results: Path) -> None:
+    update_results(results.parent / "logs" / "x" / "a.csv", [row(data_fingerprint="def", auroc_micro=0.123)])
+    document = tmp_path / "README.md"
+    document.write_text("<!-- results:begin ucsdped2 logs/x/a.csv -->\n<!-- results:end ucsdped2 -->")
+    assert update_tables(document, results)
+    rows = document.read_text().splitlines()[4:-2]
+    assert [line.split("|")[7].strip() for line in rows] == ["12.3"]
 
 
 def test_a_data_set_without_presets_says_so(tmp_path: Path) -> None:
