@@ -93,9 +93,9 @@ def make_shapes(
 
     Frames are 170x170 RGB. On a static background, drawn from the seed, squares of 20 pixels move right in the upper
     lane (y 35 to 55) and circles left in the lower lane (y 122 to 142), 1 pixel a frame, 4 to 19 pixels apart, each in
-    one of 8 colours. In the test videos every shape is a triangle with a given probability, and every other one is fast
-    with another: 3 pixels a frame, in front of those that it overtakes. These are the anomalies. Their visible pixels
-    are the mask; a frame with such a pixel is anomalous.
+    one of 8 colours. In the test videos every shape is a triangle with a given probability, and one that is none is
+    fast with another: 3 pixels a frame, in front of those that it overtakes. These are the anomalies. Their visible
+    pixels are the mask; a frame with such a pixel is anomalous.
 
     Args:
         folder: Where to write; must not exist or be empty. It is written beside and renamed at the end.
