@@ -115,7 +115,7 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
             batch_size=recipe.training.batch_size,
             strides=recipe.data.strides,
             hop=recipe.data.hop,
-            most_steps=recipe.training.steps_per_epoch,
+            steps=recipe.training.steps_per_epoch,
             validation_steps=0,
             seed=0,
             codes=Path(folder) / "codes",

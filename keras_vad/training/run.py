@@ -1,9 +1,14 @@
 """A training run from its options to an exported model, in a folder that holds everything about it."""
 
+import fcntl
 import json
 import logging
+import os
 import platform
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,21 +151,13 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     data = _prepare_data(options, dataset, detector, cache or FrameCache())
 
     # The run folder appears only now, when all that the user chose fits.
-    if not options.resume:
-        _record_config(options, dataset)
-    handler = logging.FileHandler(options.run_dir / "train.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        return _train_and_export(options, detector, strategy, schedule, data)
-    except VadError as error:
-        logger.error("stopped: %s", error)
-        raise
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
+    options.run_dir.mkdir(parents=True, exist_ok=True)
+    with _only_one_in(options.run_dir):
+        _check_folder_is_free(options)
+        if not options.resume:
+            _record_config(options, dataset)
+        with _log_in(options.run_dir):
+            return _train_and_export(options, detector, strategy, schedule, data)
 
 
 def fit_normality(
@@ -266,7 +263,7 @@ def _train_and_export(
         data.train,
         data.held_out,
         **data.windows,
-        most_steps=recipe.training.steps_per_epoch,
+        steps=recipe.training.steps_per_epoch,
         validation_steps=recipe.training.validation_steps,
         seed=options.seed,
         codes=options.run_dir / "codes",
@@ -274,9 +271,9 @@ def _train_and_export(
     logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
     if recipe.health and not batches.validation(schedule.phases[0]):
         logger.warning("the health of this run is not checked: there are no validation windows")
-    steps = {batches.steps(phase) for phase in schedule.phases}
-    if min(steps) < (recipe.training.steps_per_epoch or 0):
-        logger.info("an epoch has %d steps: there are no more windows", min(steps))
+    for sentence in _repeated(batches, schedule):
+        logger.info(sentence)
+        print(f"note: {sentence}", file=sys.stderr)
     if options.source is not None:
         logger.info("starting from %s", options.source.origin)
     checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
@@ -319,7 +316,7 @@ def _train_and_export(
     report = {
         "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),
         "epochs": checkpoints.position.epoch,
-        "steps_per_epoch": max(steps),
+        "steps_per_epoch": max(batches.steps(phase) for phase in schedule.phases),
         "seconds_of_this_process": round(seconds, 1),
         "windows_per_second": round(windows_trained / seconds, 3) if windows_trained else None,
         "held_out_videos": [video.name for video in data.held_out],
@@ -331,10 +328,59 @@ def _train_and_export(
     return version
 
 
+def _repeated(batches: PhaseBatches, schedule: Schedule) -> list[str]:
+    """A sentence if an epoch shows windows more than once, for the phase with the fewest of them."""
+    times = {phase.name: batches.steps(phase) / batches.available(phase) for phase in schedule.phases}
+    name, most = max(times.items(), key=lambda item: item[1])
+    if most <= 1:
+        return []
+    return [
+        f"an epoch of the phase {name} has {most:.1f} times as many steps as there are batches of different windows, "
+        "so it goes round again; with more footage the detector would learn more."
+    ]
+
+
 def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
     for video in videos:
         for start in range(0, len(video), size):
             yield video.read(start, min(size, len(video) - start))
+
+
+@contextmanager
+def _log_in(folder: Path) -> Iterator[None]:
+    """Write the log to ``train.log``, with why the run stopped."""
+    handler = logging.FileHandler(folder / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    except VadError as error:
+        logger.error("stopped: %s", error)
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _only_one_in(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder.
+
+    Raises:
+        VadError: If one is at work in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)  # the folder itself is locked: a killed process leaves nothing behind
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise VadError(
+            f"another process trains in {folder}; wait for it, stop it, or choose another folder with --run-dir."
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 def _check_folder_is_free(options: RunOptions) -> None:

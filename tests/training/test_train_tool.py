@@ -16,6 +16,7 @@ import yaml
 import keras_vad
 from keras_vad.data import open_dataset
 from keras_vad.errors import VadError
+from keras_vad.training.run import _only_one_in
 from tools.train import main as train
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +99,11 @@ def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
     )
     found = refusal([*common, *whole, "--resume", "--set", "model.noise=null"])
     assert found.startswith(f"the run in {tmp_path}/whole has model {{")
+    with _only_one_in(tmp_path / "whole"):
+        assert refusal([*common, *whole, "--resume"]) == (
+            f"another process trains in {tmp_path}/whole; wait for it, stop it, or choose another folder with "
+            "--run-dir."
+        )
 
 
 def check_run_folder(run, shapes):
