@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_vad.errors import VadError
+from keras_vad.settings import check_backend
 
 
 def load_tensorflow() -> None:
@@ -19,7 +20,7 @@ def load_tensorflow() -> None:
     switched off (``TF_ENABLE_ONEDNN_OPTS=0``).
 
     Raises:
-        VadError: If TensorFlow or Keras has another version than this package is made for.
+        VadError: If TensorFlow or Keras has another version than this package is made for, or Keras another backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -28,6 +29,7 @@ def load_tensorflow() -> None:
     try:
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
+        check_backend()
         import keras
         import tensorflow as tf
 

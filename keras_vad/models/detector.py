@@ -20,6 +20,7 @@ from keras_vad.scoring.alarms import boundary_for_rate, check_rate
 from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
 from keras_vad.scoring.chunks import iter_chunks
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, score_in_chunks
+from keras_vad.settings import check_layout
 from keras_vad.window import Window
 
 # ITU-R 601 luma; the weights add up to 1, so a gray frame stored as RGB keeps its values.
@@ -130,6 +131,7 @@ class VideoAnomalyDetector(keras.Model):
         pooling: Pooling = _MEAN,
         name: str | None = None,
     ) -> None:
+        check_layout()
         super().__init__(name=name)
         self.window = window
         self.pooling = pooling

@@ -16,6 +16,7 @@ from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.local_playback import LocalPlaybackRate
 from keras_vad.models.luss_ae import LussAE
 from keras_vad.models.st_dissociation import SpatioTemporalDissociation
+from keras_vad.settings import own_settings
 
 MODELS: dict[str, type[VideoAnomalyDetector]] = {
     "adaptive_clustering": AdaptiveClusteringCAE,
@@ -76,18 +77,21 @@ def by_method(detectors: Sequence[VideoAnomalyDetector]) -> dict[str, VideoAnoma
     return named
 
 
-def build(key: str, **hyper: Any) -> VideoAnomalyDetector:
+def build(key: str, *, precision: str = "float32", **hyper: Any) -> VideoAnomalyDetector:
     """A detector with random weights; hyper-parameters that are not given have the paper's values.
 
     Args:
         key: Name of the method, see ``list_models``.
+        precision: Name of the Keras dtype policy to train in, for example ``"mixed_bfloat16"``; what the process has
+            set counts nothing.
         hyper: Constructor arguments of its class.
 
     Raises:
         VadError: If there is no such method, it has no such hyper-parameter, or a value is not of its type.
     """
     check_hyper(key, hyper)
-    return get_model(key)(**hyper)
+    with own_settings(precision):
+        return get_model(key)(**hyper)
 
 
 def check_hyper(key: str, hyper: Mapping[str, Any]) -> None:

@@ -127,17 +127,13 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
         check_same_run(options, dataset)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    keras.mixed_precision.set_global_policy(recipe.training.precision)
-    try:
-        with strategy.scope():
-            detector = build(options.model, **recipe.model)
-            if options.source is not None:
-                detector.set_weights(options.source.weights)
-            detector.seed = options.seed
-            detector.compile()
-            detector.build_optimizers()
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
+    with strategy.scope():
+        detector = build(options.model, precision=recipe.training.precision, **recipe.model)
+        if options.source is not None:
+            detector.set_weights(options.source.weights)
+        detector.seed = options.seed
+        detector.compile()
+        detector.build_optimizers()
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
     for name in recipe.health:

@@ -84,9 +84,9 @@ class DetectorContract:
     def build(cls, key, tiny):
         """A function that gives a new, compiled detector, with the same weights every time."""
 
-        def build(**changes):
+        def build(precision="float32", **changes):
             keras.utils.set_random_seed(7)
-            detector = keras_vad.build(key, **{**tiny.config, **changes})
+            detector = keras_vad.build(key, precision=precision, **{**tiny.config, **changes})
             detector.compile()
             detector.build_optimizers()
             return detector
@@ -276,11 +276,7 @@ class DetectorContract:
         assert np.isfinite(list(history.values())).all()
 
     def test_float16_scales_the_losses(self, build):
-        keras.mixed_precision.set_global_policy("mixed_float16")
-        try:
-            detector = build()
-        finally:
-            keras.mixed_precision.set_global_policy("float32")
+        detector = build("mixed_float16")
         scaling = [type(optimizer) is keras.optimizers.LossScaleOptimizer for optimizer in detector.optimizers()]
         assert scaling and all(scaling)
 
@@ -290,11 +286,7 @@ class DetectorContract:
         except VadError as error:
             assert str(error).startswith("this CPU computes wrong bfloat16 gradients")
             pytest.skip("this CPU cannot train in bfloat16, and says so")
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        try:
-            detector = build()
-        finally:
-            keras.mixed_precision.set_global_policy("float32")
+        detector = build("mixed_bfloat16")
         assert all(weight.dtype == "float32" for weight in detector.trainable_variables)
         batch = tf.constant(raw_windows(detector))
         step = trained_step(detector)
