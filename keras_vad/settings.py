@@ -63,6 +63,6 @@ def check_layout() -> None:
     ):
         if found != needed:
             raise VadError(
-                f"Keras' {name} is {found}, but a detector needs {needed}; use keras_vad.build, which sees to it, or set "
-                f"it with keras.config.set_{name}({needed!r}) before."
+                f"Keras' {name} is {found}, but a detector needs {needed}; use keras_vad.build, which sees to it, or "
+                f"set it with keras.config.set_{name}({needed!r}) before."
             )

@@ -1,6 +1,7 @@
 """Videos as lazily decoded frames, whatever they are stored in."""
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -10,12 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from keras_vad.data.decoding import MOST_LOST, Decoding, nominal_rate, open_container
 from keras_vad.errors import VadError
+
+logger = logging.getLogger("keras_vad")
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
@@ -34,6 +36,10 @@ class FrameSource(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each frame, float64 (n,), increasing; ``None`` without a clock."""
 
     def __len__(self) -> int:
         """The exact number of frames; a video file is decoded once to count them."""
@@ -181,6 +187,10 @@ class FrameFolder:
         height, width = read_image(self.paths[0]).shape[:2]
         return height, width
 
+    @property
+    def times(self) -> None:
+        """Images have no clock."""
+
     def __len__(self) -> int:
         return len(self.paths)
 
@@ -221,52 +231,51 @@ class FrameFolder:
 
 
 class VideoFile:
-    """A video file, decoded with FFmpeg (PyAV).
+    """A video file, decoded with FFmpeg (PyAV): turned upright, without what an edit list hides.
+
+    A few damaged or missing frames are left out and told, once, to the logger ``keras_vad``.
 
     Args:
         path: The file.
+        max_lost: Share of its frames, in [0, 1], that may be damaged or missing.
 
     Raises:
         VadError: If the file is missing, empty, or holds no video that can be decoded.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], max_lost: float = MOST_LOST) -> None:
         self.path = Path(path)
         if not self.path.exists():
             raise VadError(f"{self.path} does not exist; give a video file or a folder of frames.")
         if self.path.suffix.lower() in IMAGE_SUFFIXES:
             raise VadError(f"{self.path} is a single image, but a video is expected; give the folder it lies in.")
-        with self._open() as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or stream.guessed_rate
-            self.fps = float(rate) if rate else None
-            self._promised_frames = stream.frames  # 0 where the container does not say
-            # Matroska and WebM promise a duration instead; elsewhere FFmpeg estimates it from the size of the file.
-            duration = container.duration if "matroska" in container.format.name else None
-            self._promised_seconds = (duration or 0) / av.time_base
+        self.max_lost = max_lost
+        self._passed: Decoding | None = None
+        with open_container(self.path) as container:
+            self.fps = nominal_rate(container)
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
         return next(iter(self)).shape[:2]  # what is decoded counts, not what the header says
 
-    @cached_property
-    def _length(self) -> int:
-        return sum(1 for _ in self._decode())
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each frame, float64 (n,); ``None`` where the file has no clock."""
+        return self._whole_pass().times
 
     def __len__(self) -> int:
-        return self._length
+        return self._whole_pass().count
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Decode the frames in order.
 
         Raises:
-            VadError: If the file is damaged or truncated, or the frame size changes on the way.
+            VadError: If too much of the file is damaged or missing, or the frame size changes on the way.
         """
-        reformatter = VideoReformatter()  # one for all frames: setting it up costs as much as converting a frame
+        decoding = Decoding(self.path, self.max_lost)
         size: tuple[int, int] | None = None
-        for number, frame in enumerate(self._decode(), start=1):
-            image = reformatter.reformat(frame, format="rgb24").to_ndarray()
+        for number, image in enumerate(decoding.images(), start=1):
             if size is None:
                 size = image.shape[:2]
             if image.shape[:2] != size:
@@ -275,6 +284,26 @@ class VideoFile:
                     "the frames of one video must have one size: encode it again."
                 )
             yield image
+        self._keep(decoding)
+
+    def _whole_pass(self) -> Decoding:
+        if self._passed is None:
+            decoding = Decoding(self.path, self.max_lost)
+            for _ in decoding.frames():
+                pass
+            self._keep(decoding)
+        assert self._passed is not None
+        return self._passed
+
+    def _keep(self, decoding: Decoding) -> None:
+        if self._passed is None and decoding.lost:
+            logger.warning(
+                "%s: %d of %d frames are damaged or missing and left out.",
+                self.path,
+                decoding.lost,
+                decoding.count + decoding.lost,
+            )
+        self._passed = decoding
 
     def content_key(self) -> str:
         """A hash of the file's bytes."""
@@ -283,50 +312,6 @@ class VideoFile:
     @cached_property
     def _content_key(self) -> str:
         return hashlib.sha256(b"file" + _file_hash(self.path)).hexdigest()
-
-    def _open(self) -> "av.container.InputContainer":
-        if self.path.stat().st_size == 0:
-            raise VadError(f"{self.path} is empty (0 bytes), but a video is expected; copy it again from its source.")
-        try:
-            container = av.open(str(self.path))
-        except (av.FFmpegError, OSError) as error:
-            raise VadError(
-                f"{self.path} cannot be opened as a video ({error.strerror}); it may be truncated or of another type: "
-                "copy it again or convert it with ffmpeg."
-            ) from error
-        if not container.streams.video:
-            container.close()
-            raise VadError(f"{self.path} holds no video stream; give a video file or a folder of frames.")
-        return container
-
-    def _decode(self) -> Iterator["av.VideoFrame"]:
-        count, last_time = 0, 0.0
-        with self._open() as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            try:
-                for frame in container.decode(stream):
-                    yield frame
-                    count += 1
-                    last_time = frame.time or 0.0
-            except av.FFmpegError as error:
-                raise VadError(
-                    f"{self.path} is damaged: decoding stops after frame {count} ({error.strerror}); copy it again "
-                    "from its source, or cut it there with ffmpeg."
-                ) from error
-        if count == 0:
-            raise VadError(f"{self.path} holds no frames; copy it again from its source.")
-        # Headers of sound files promise a little more than decoders give (dropped frames, edit lists).
-        promised, decoded = "", ""
-        if count < 0.98 * self._promised_frames - 2:
-            promised, decoded = f"{self._promised_frames} frames", f"{count}"
-        elif last_time < 0.98 * self._promised_seconds - 1:
-            promised, decoded = f"{self._promised_seconds:.1f} seconds", f"{last_time:.1f}"
-        if promised:
-            raise VadError(
-                f"{self.path} is truncated: its header promises {promised}, but {decoded} can be decoded; copy it "
-                "again from its source, or cut it there with ffmpeg."
-            )
 
 
 class ArrayFrames:
@@ -353,6 +338,10 @@ class ArrayFrames:
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
         return self.array.shape[1], self.array.shape[2]
+
+    @property
+    def times(self) -> None:
+        """An array has no clock."""
 
     def __len__(self) -> int:
         return len(self.array)
@@ -388,6 +377,12 @@ class Clip:
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
         return self.source.size
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame of the clip to each; ``None`` if the source has no clock."""
+        times = self.source.times
+        return None if times is None else times[self.start : self.stop] - times[self.start]
 
     def __len__(self) -> int:
         return self.stop - self.start
