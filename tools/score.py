@@ -38,6 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--server", metavar="HOST:PORT", help="gRPC server to ask (default: score in this process)")
     parser.add_argument("--zoo", default="zoo", type=Path, help="zoo folder, without --server (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one request (default: %(default)g)")
+    parser.add_argument("--fps", type=float, help="frames a second of a video that has no clock, as a folder of frames")
+    parser.add_argument(
+        "--max-lost",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="share of a file's frames that may be damaged or missing (default: %(default)g)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     args = parser.parse_args(argv)
     outputs = [path for path in (args.csv, args.report, args.overlay) if path is not None]
@@ -57,16 +65,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_tensorflow()
     from keras_vad.data.video import open_video
 
-    video = open_video(args.video)
+    video = open_video(args.video, fps=args.fps, max_lost=args.max_lost)
     map_size = _map_size() if args.report is not None or args.overlay is not None else None
     scores, about = (
         _score_served(video, args.server, args.model, args.timeout, map_size)
         if args.server
         else _score_in_process(video, models, args.zoo, map_size)
     )
+    if scores.time_s is None:
+        note = f"note: {video.name} has no clock, so its frames have numbers and no seconds; give --fps."
+        print(note, file=sys.stderr)
     alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm."
     if args.csv is not None:
-        write_csv(args.csv, scores, video.fps)
+        write_csv(args.csv, scores)
         print(f"{args.csv}: {alarms}")
     if args.report is not None:
         from keras_vad.report import ReportedVideo, write_report
@@ -121,6 +132,7 @@ def _score_served(
         frame_index=np.array(frames, np.int64),
         raw=np.array(raw, np.float32),
         calibrated=np.array(calibrated, np.float32),
+        time_s=None if video.times is None else video.times[np.array(frames)],
         maps=np.concatenate(maps) if maps else None,
     )
     return scores, {"model": model, "server": server}
@@ -150,20 +162,20 @@ def _score_in_process(
     return detector.score_video(video, map_size=map_size), about
 
 
-def write_csv(path: Path, scores: "VideoScores", fps: float | None) -> None:
+def write_csv(path: Path, scores: "VideoScores") -> None:
     """Write one row a scored frame; the file appears when it is complete.
 
     Args:
         path: The file.
-        scores: The scores.
-        fps: Frames a second; ``time_s`` stays empty if ``None``.
+        scores: The scores; ``time_s`` stays empty where the video has no clock.
 
     Raises:
         VadError: If the file cannot be written; nothing is left of it then.
     """
     lines = ["frame,time_s,raw_score,score,alarm"]
-    for frame, raw, score, alarm in zip(scores.frame_index, scores.raw, scores.calibrated, scores.alarm, strict=True):
-        time_s = "" if fps is None else f"{frame / fps:.3f}"
+    times = [""] * len(scores) if scores.time_s is None else [f"{time:.3f}" for time in scores.time_s]
+    rows = zip(scores.frame_index, times, scores.raw, scores.calibrated, scores.alarm, strict=True)
+    for frame, time_s, raw, score, alarm in rows:
         # Nine digits hold every float32 exactly.
         lines.append(f"{frame},{time_s},{raw:.9g},{score:.9g},{alarm:d}")
     write_text(path, "\n".join(lines) + "\n")

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -58,12 +59,23 @@ class Video:
     Args:
         name: Unique within its data set and split.
         frames: Its frames.
-        fps: Frames a second, ``None`` where unknown (a folder of images).
+        fps: Frames a second, on average; ``None`` where unknown (a folder of images).
     """
 
     name: str
     frames: FrameSource
     fps: float | None = None
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each, float64 (n,), increasing: its timestamps, or frame number by ``fps``.
+
+        ``None`` where there is neither.
+        """
+        times = self.frames.times
+        if times is None and self.fps is not None:
+            return np.arange(len(self.frames)) / self.fps
+        return times
 
 
 @dataclass(frozen=True)
@@ -79,31 +91,43 @@ class Labels:
     mask: Callable[[int], np.ndarray] | None = None
 
 
-def open_video(source: "str | os.PathLike[str] | np.ndarray | Video", name: str | None = None) -> Video:
+def open_video(
+    source: "str | os.PathLike[str] | np.ndarray | Video",
+    name: str | None = None,
+    *,
+    fps: float | None = None,
+    max_lost: float = MOST_LOST,
+) -> Video:
     """Open a video file, a folder of frames or an array.
 
     Args:
         source: Path of a video file or of a folder of images; or uint8 (n, H, W, 3) RGB or (n, H, W) gray; a ``Video``
             is returned as it is.
         name: Name of the video; by default the file's or folder's name, ``"array"`` for an array.
+        fps: Frames a second, for sources that have no clock; others keep their own.
+        max_lost: Share of a file's frames, in [0, 1], that may be damaged or missing.
 
     Raises:
-        VadError: If there is nothing to read.
+        VadError: If there is nothing to read, or a number is out of its range.
 
     Example:
     >>> video = open_video(np.zeros((20, 48, 64, 3), np.uint8))
     >>> video.name, len(video.frames), video.frames.size
     ('array', 20, (48, 64))
     """
+    if fps is not None and not 0 < fps < math.inf:
+        raise VadError(f"fps is {fps:g}, but must be above 0 frames a second.")
+    if not 0 <= max_lost <= 1:
+        raise VadError(f"max_lost is {max_lost:g}, but must be a share between 0 and 1.")
     if isinstance(source, Video):
         return source
     if isinstance(source, np.ndarray):
-        return Video(name or "array", ArrayFrames(source))
+        return Video(name or "array", ArrayFrames(source), fps)
     path = Path(source)
     if path.is_dir():
-        return Video(name or path.resolve().name, FrameFolder(path))
-    file = VideoFile(path)
-    return Video(name or video_name(path), file, file.fps)
+        return Video(name or path.resolve().name, FrameFolder(path), fps)
+    file = VideoFile(path, max_lost)
+    return Video(name or video_name(path), file, file.fps or fps)
 
 
 def video_name(path: Path) -> str:

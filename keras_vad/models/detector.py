@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -574,8 +574,12 @@ class VideoAnomalyDetector(keras.Model):
             return {name: value.numpy() for name, value in self._scorer(tf.constant(chunk), keep_maps).items()}
 
         keep_maps = maps or map_size is not None
+        if isinstance(video, str | Path):
+            video = open_video(video)
         frames = resize_each(frames_of(video), self.window.size)
-        return score_in_chunks(frames, self.window, score_chunk, chunk_length, map_size)
+        scores = score_in_chunks(frames, self.window, score_chunk, chunk_length, map_size)
+        times = getattr(video, "times", None)
+        return scores if times is None else replace(scores, time_s=times[scores.frame_index])
 
 
 def frames_of(video: VideoLike) -> Iterable[np.ndarray]:

@@ -178,3 +178,16 @@ def test_an_empty_array():
     assert refused(lambda: open_video(np.zeros((0, 4, 4), np.uint8))) == (
         "the array of frames is empty (shape (0, 4, 4)); give at least one frame."
     )
+
+
+def test_a_rate_is_for_sources_without_a_clock(tmp_path):
+    write_images(tmp_path / "frames", gray_frames(4))
+    assert open_video(tmp_path / "frames").times is None
+    np.testing.assert_array_equal(open_video(tmp_path / "frames", fps=8).times, [0, 0.125, 0.25, 0.375])
+    film = write_video(tmp_path / "a.mp4", colour_frames(4, (48, 64)), codec="libx264")
+    np.testing.assert_allclose(open_video(film, fps=8).times, [0, 0.04, 0.08, 0.12], atol=1e-3)
+    for options, sentence in (
+        ({"fps": 0}, "fps is 0, but must be above 0 frames a second."),
+        ({"max_lost": 1.5}, "max_lost is 1.5, but must be a share between 0 and 1."),
+    ):
+        assert refused(lambda options=options: open_video(film, **options)) == sentence
