@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from keras_vad.errors import VadError
+from keras_vad.errors import UndecodableError, VadError
 
 MOST_LOST = 0.05  # share of a file's frames that may be damaged or missing before it is refused
 
@@ -110,11 +110,11 @@ class Decoding:
                     yield frame
         count = self.count
         if count == 0:
-            raise VadError(f"{self.path} holds no frames; copy it again from its source.")
+            raise UndecodableError(f"{self.path} holds no frames; copy it again from its source.")
         self.lost = max(damaged, promised.missing(count, last))
         share = self.lost / (count + self.lost)
         if share > self._most_lost:
-            raise VadError(
+            raise UndecodableError(
                 f"{self.path} is truncated or damaged: {self.lost} of {count + self.lost} frames "
                 f"({100 * share:.0f} %) cannot be decoded, at most {100 * self._most_lost:g} % may be lost; copy it "
                 "again from its source, or allow more with max_lost (--max-lost)."
@@ -180,7 +180,7 @@ class _Promise:
         # One frame lasts after the last time; headers of sound files promise a little more than decoders give.
         missing = self._seconds - last - 1 / self._rate
         mean = (last + 1 / self._rate) / count
-        return round(missing / mean) if missing > max(1.0, 2 * mean) else 0
+        return round(missing / mean) if missing > max(2 * mean, 0.02 * self._seconds) else 0
 
 
 def _packets(

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from keras_vad.data.decoding import MOST_LOST, Decoding, nominal_rate, open_container
-from keras_vad.errors import VadError
+from keras_vad.errors import UndecodableError, VadError
 
 logger = logging.getLogger("keras_vad")
 
@@ -150,21 +150,29 @@ def visible(folder: Path) -> list[Path]:
     return sorted(found, key=natural_key)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder of frames in natural order.
+def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a folder of frames in natural order, and the other files in it.
 
     Raises:
-        VadError: If the folder is missing, empty, or holds anything but images.
+        VadError: If the folder is missing, or holds no images or folders.
     """
     if not folder.is_dir():
         raise VadError(f"{folder} is not a folder; give a folder of frames ({_IMAGES}).")
     paths = visible(folder)
-    if not paths:
-        raise VadError(f"{folder} is empty, but a video needs frames; put its images ({_IMAGES}) there.")
     for path in paths:
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
-            raise VadError(f"{path} is not an image, but a folder of frames holds {_IMAGES} only; move it elsewhere.")
-    return paths
+        if path.is_dir():
+            raise VadError(f"{path} is a folder, but a folder of frames holds {_IMAGES} only; give one of its folders.")
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = [path for path in paths if path.suffix.lower() not in IMAGE_SUFFIXES]
+    if not images:
+        found = f"holds no images but {_listed(others)}" if others else "is empty"
+        raise VadError(f"{folder} {found}; a video needs frames: put its images ({_IMAGES}) there.")
+    return images, others
+
+
+def _listed(paths: Sequence[Path], most: int = 3) -> str:
+    shown = ", ".join(path.name for path in paths[:most])
+    return shown if len(paths) <= most else f"{shown} and {len(paths) - most} more"
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -187,7 +195,9 @@ def read_image(path: Path) -> np.ndarray:
                 return np.asarray(image.convert("RGB"))
             mode = image.mode
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three on damaged files.
-        raise VadError(f"{path} cannot be decoded as an image ({error}); copy it again from its source.") from error
+        raise UndecodableError(
+            f"{path} cannot be decoded as an image ({error}); copy it again from its source."
+        ) from error
     raise VadError(f"{path} has pixels of mode {mode}, but 8-bit gray or RGB is expected; convert it.")
 
 
@@ -195,15 +205,18 @@ class FrameFolder:
     """A folder of images, one a frame, in natural order of their names.
 
     Args:
-        path: The folder; hidden files in it are ignored.
+        path: The folder; hidden files in it are ignored. Other files that are no images are left out and told, to the
+            logger ``keras_vad``.
 
     Raises:
-        VadError: If the folder is missing, empty, or holds anything but images.
+        VadError: If the folder is missing, or holds no images or folders.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.paths = image_files(self.path)
+        self.paths, others = image_files(self.path)
+        if others:
+            logger.warning("%s: files that are no images are left out: %s.", self.path, _listed(others))
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -230,13 +243,13 @@ class FrameFolder:
             if first is None:
                 first = image
             if image.shape[:2] != first.shape[:2]:
-                raise VadError(
+                raise UndecodableError(
                     f"{path} is {_size(image)}, but {self.paths[0].name} in the same folder is {_size(first)}; "
                     "the frames of one video must have one size: resize them or sort them into folders."
                 )
             if image.ndim != first.ndim:
                 kinds = {2: "gray", 3: "coloured"}
-                raise VadError(
+                raise UndecodableError(
                     f"{path} is {kinds[image.ndim]}, but {self.paths[0].name} in the same folder is "
                     f"{kinds[first.ndim]}; the frames of one video must be of one kind: convert them."
                 )
@@ -303,7 +316,7 @@ class VideoFile:
             if size is None:
                 size = image.shape[:2]
             if image.shape[:2] != size:
-                raise VadError(
+                raise UndecodableError(
                     f"frame {number} of {self.path} is {_size(image)}, but its first frame is {size[1]}x{size[0]}; "
                     "the frames of one video must have one size: encode it again."
                 )

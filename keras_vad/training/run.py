@@ -29,7 +29,9 @@ from keras_vad.data import (
     steps_per_epoch,
     window_dataset,
 )
-from keras_vad.errors import VadError
+from keras_vad.data.recordings import LeftOut, told
+from keras_vad.data.video import Video
+from keras_vad.errors import UndecodableError, VadError
 from keras_vad.export import export
 from keras_vad.files import appearing, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
@@ -194,6 +196,7 @@ class _Data:
     train: list[CachedFrames]
     held_out: list[CachedFrames]
     windows: dict[str, Any]
+    left_out: list[LeftOut]
 
 
 def _prepare_data(
@@ -202,25 +205,46 @@ def _prepare_data(
     recipe, window = options.recipe, detector.training_window
     span = max(window.span, detector.window.span)
     train_videos, held_out_videos = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
-    train_frames = [cache.get(video, window.size) for video in train_videos]
+    kinds = {window, *(kind for phase in detector.phases() for kind in phase.windows)}
+    reach = 1 + max(max(kind.frames) for kind in kinds) * min(recipe.data.strides)
+    train_frames, left_out = _that_serve(train_videos, window.size, reach, cache, dataset.of_the_user)
     if recipe.data.train_frames is not None:
-        reach = max(window.frames) * min(recipe.data.strides)
-        train_frames = _first_frames(train_frames, recipe.data.train_frames, 1 + reach)
-    held_out = [cache.get(video, window.size) for video in held_out_videos]
-    long_enough = [video for video in held_out if len(video) >= span]
-    if not long_enough:
-        names = ", ".join(video.name for video in held_out)
-        raise VadError(
-            f"the held-out videos ({names}) are shorter than the model's {span} frames; hold out more with "
-            "--set data.validation_share=0.3, or give longer videos."
-        )
+        train_frames = _first_frames(train_frames, recipe.data.train_frames, reach)
+    held_out, left_out_too = _that_serve(held_out_videos, window.size, span, cache, may_be_left_out=True)
+    left_out = [*dataset.left_out, *left_out, *left_out_too]
+    for what, videos, share in (("training", train_frames, "less"), ("held-out", held_out, "more")):
+        if not videos:
+            raise VadError(
+                f"none of the {what} videos serves: {told(left_out)}; give longer videos, or hold out {share} with "
+                "--set data.validation_share."
+            )
     windows: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
         "strides": recipe.data.strides,
         "hop": recipe.data.hop,
     }
     steps_per_epoch(train_frames, window, **windows)  # refuses videos that are too short before anything is written
-    return _Data(train_frames, long_enough, windows)
+    return _Data(train_frames, held_out, windows, left_out)
+
+
+def _that_serve(
+    videos: list[Video], size: tuple[int, int], span: int, cache: FrameCache, may_be_left_out: bool
+) -> tuple[list[CachedFrames], list[LeftOut]]:
+    """The frames of videos that can be decoded and are long enough, and the others, if they may be left out."""
+    if not may_be_left_out:
+        return [cache.get(video, size) for video in videos], []
+    serving, left_out = [], []
+    for video in videos:
+        try:
+            frames = cache.get(video, size)
+        except UndecodableError as error:
+            left_out.append(LeftOut(video.name, str(error).rstrip(".")))
+            continue
+        if len(frames) < span:
+            left_out.append(LeftOut(video.name, f"{len(frames)} frames, but a window spans {span}"))
+        else:
+            serving.append(frames)
+    return serving, left_out
 
 
 def _first_frames(videos: list[CachedFrames], count: int, span: int) -> list[CachedFrames]:
@@ -267,9 +291,14 @@ def _train_and_export(
     logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
     if recipe.health and not batches.validation(schedule.phases[0]):
         logger.warning("the health of this run is not checked: there are no validation windows")
-    for sentence in _repeated(batches, schedule):
-        logger.info(sentence)
-        print(f"note: {sentence}", file=sys.stderr)
+    for one in data.left_out:
+        logger.info("left out: %s", one)
+    notes = _repeated(batches, schedule)
+    if data.left_out:
+        notes.insert(0, f"left out: {told(data.left_out)}; train.log lists all.")
+    for note in notes:
+        logger.info(note)
+        print(f"note: {note}", file=sys.stderr)
     if options.source is not None:
         logger.info("starting from %s", options.source.origin)
     checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
@@ -316,6 +345,7 @@ def _train_and_export(
         "seconds_of_this_process": round(seconds, 1),
         "windows_per_second": round(windows_trained / seconds, 3) if windows_trained else None,
         "held_out_videos": [video.name for video in data.held_out],
+        "left_out": [str(one) for one in data.left_out],
         "calibration": calibration,
         "exported_to": None if version is None else str(version),
     }

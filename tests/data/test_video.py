@@ -160,7 +160,7 @@ def test_a_single_image(tmp_path):
 
 def test_an_empty_folder(tmp_path):
     assert refused(lambda: open_video(tmp_path)) == (
-        f"{tmp_path} is empty, but a video needs frames; put its images (jpg, png, tif or bmp) there."
+        f"{tmp_path} is empty; a video needs frames: put its images (jpg, png, tif or bmp) there."
     )
 
 

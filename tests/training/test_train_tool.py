@@ -195,7 +195,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
         (["--set", "model.window_length=four"], "window_length of adv3dcae is 'four', but must be of type int"),
         (
             ["--set", "model.window_length=64"],
-            r"the held-out videos \(Train003\) are shorter than the model's 64 frames",
+            r"none of the held-out videos serves: Train003 \(20 frames, but a window spans 64\); give longer videos",
         ),
         (["--set", "data.strides=[0]"], r"data.strides is \[0\], but must be a list of whole numbers of at least 1"),
         (
