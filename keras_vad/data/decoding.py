@@ -52,7 +52,7 @@ class Decoding:
 
     Attributes:
         times: Seconds from the first frame to each frame so far, increasing; ``None`` where the file has no clock (raw
-            streams). Where they do not increase (AVI with B-frames) they follow from the nominal rate.
+            streams). Where they do not increase they follow from the nominal rate.
         count: Frames so far.
         lost: Once the pass is through, how many frames are damaged or missing, as far as that can be told.
     """
@@ -92,6 +92,7 @@ class Decoding:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             self._has_clock, self._rate = has_clock(container), nominal_rate(container)
+            self._increasing = times_increase(container)
             promised = _Promise(container, stream)
             for packet in _packets(container, stream):
                 if packet is None:
@@ -132,6 +133,11 @@ def has_clock(container: "av.container.InputContainer") -> bool:
     """Whether frames come with times; those of raw streams and multipart JPEG are FFmpeg's guess."""
     flags: Any = container.format.flags
     return not flags & av.format.Flags.no_timestamps.value
+
+
+def times_increase(container: "av.container.InputContainer") -> bool:
+    """Whether frames' times can be relied on; AVI numbers packets, which are in another order with B-frames."""
+    return not ("avi" in container.format.name and container.streams.video[0].codec_context.has_b_frames)
 
 
 def nominal_rate(container: "av.container.InputContainer") -> float | None:
