@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.presets.index import INDEX_NAME, Preset, read_index
-from keras_vad.presets.source import CHUNK, Source, SourceError, TransferError, without_password
+from keras_vad.presets.source import CHUNK, Source, SourceError, TransferError, shown_address
 
 SOURCES_VARIABLE = "KERAS_VAD_SOURCES"
 
@@ -44,7 +44,7 @@ class ObjectSource(Source):
     """What fsspec reads: ``s3://``, ``gs://``, ``az://``, ``hf://``, ``sftp://``, ...; each needs its own package."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(without_password(address))
+        super().__init__(shown_address(address))
         scheme = address.split("://")[0]
         try:
             import fsspec
