@@ -78,8 +78,10 @@ class Adv3DCAE(VideoAnomalyDetector):
         pooling_sigma: Deviation of the blur of the last two, as a share of the frame's height.
         pooling_quantile: The quantile of normal errors that ``"excess"`` counts from.
         learning_rate: Of the auto-encoder's RMSprop. The paper's value is 2e-4.
-        discriminator_learning_rate: Of the discriminator's RMSprop; ``None`` is the same (the paper). Faster schedules
-            need a slower discriminator: one that always wins teaches the auto-encoder nothing.
+        discriminator_learning_rate: Of the discriminator's RMSprop; ``None`` is the same (the paper).
+        discriminator_floor: A discriminator whose loss in a batch is below this rests for the step; >= 0. 0 is the
+            paper's: it never rests. A discriminator that guesses has 2 ln 2 = 1.39, about which the paper's fluctuates
+            (figure 3b); on short schedules it wins for good otherwise, and its gradient drowns the reconstruction's.
 
     Call arguments:
         windows: float32, (batch, T, H, W, 1), from ``preprocess``.
@@ -122,6 +124,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         pooling_quantile: float = 0.99,
         learning_rate: float = 2e-4,
         discriminator_learning_rate: float | None = None,
+        discriminator_floor: float = 0.0,
         name: str | None = None,
     ) -> None:
         check_choice("noise", noise, (*NOISES, None))
@@ -130,7 +133,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         check_channels("channels", channels, 2)
         check_channels("discriminator_channels", discriminator_channels, 1)
         check_at_least(0, adversarial_weight=adversarial_weight, noise_stddev=noise_stddev, edge_frames=edge_frames)
-        check_at_least(0, flow_weight=1.0 if flow_weight is None else flow_weight)
+        check_at_least(0, discriminator_floor=discriminator_floor, flow_weight=flow_weight or 0.0)
         check_above(
             0, input_scale=input_scale, flow_scale=flow_scale, learning_rate=learning_rate, max_objects=max_objects
         )
@@ -207,6 +210,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.max_objects = max_objects
         self.learning_rate = learning_rate
         self.discriminator_learning_rate = discriminator_learning_rate
+        self.discriminator_floor = discriminator_floor
 
         if object_crops is not None:
             self.not_exportable_because = "its object detector runs outside the TensorFlow graph"
@@ -262,8 +266,11 @@ class Adv3DCAE(VideoAnomalyDetector):
 
         Returns:
             ``reconstruction`` (eq. 7) and, with an adversarial loss, ``adversarial`` (the auto-encoder's part of eq. 8)
-            and ``discriminator``; float32 scalars.
+            and ``discriminator``; float32 scalars, summed over the streams.
         """
+        return {name: tf.add_n(values) for name, values in self._losses_of_streams(frames, training).items()}
+
+    def _losses_of_streams(self, frames: tf.Tensor, training: bool) -> dict[str, list[tf.Tensor]]:
         losses: dict[str, list[tf.Tensor]] = {}
         for number, stream in enumerate(self._streams(self.preprocess(frames))):
             seed = tf.add(self.random_seed(self.optimizer.iterations), (7919 * number, 0))
@@ -279,7 +286,7 @@ class Adv3DCAE(VideoAnomalyDetector):
                 losses.setdefault("adversarial", []).append(self.masked_mean(tf.nn.softplus(-fake)[:, 0], mask))
                 both = tf.nn.softplus(-real) + tf.nn.softplus(fake)
                 losses.setdefault("discriminator", []).append(self.masked_mean(both[:, 0], mask))
-        return {name: tf.add_n(values) for name, values in losses.items()}
+        return losses
 
     def _flow_size(self) -> tuple[int, int]:
         height, width = self.window.size
@@ -350,13 +357,15 @@ class Adv3DCAE(VideoAnomalyDetector):
             data: uint8, (batch, T, H0, W0, 3).
         """
         with tf.GradientTape(persistent=True) as tape:
-            losses = self.compute_losses(data, training=True)
+            of_streams = self._losses_of_streams(data, training=True)
+            losses = {name: tf.add_n(values) for name, values in of_streams.items()}
             loss = losses["reconstruction"]
             if self.adversarial_weight:
                 loss += self.adversarial_weight * losses["adversarial"]
             loss = self.optimizer.scale_loss(loss)
             if self.adversarial_weight:
-                discriminator_loss = self.discriminator_optimizer.scale_loss(losses["discriminator"])
+                learning = [self._unless_won(share) for share in of_streams["discriminator"]]
+                discriminator_loss = self.discriminator_optimizer.scale_loss(tf.add_n(learning))
         weights = self._autoencoder_weights()
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         if self.adversarial_weight:
@@ -364,6 +373,13 @@ class Adv3DCAE(VideoAnomalyDetector):
             gradients = tape.gradient(discriminator_loss, weights)
             self.discriminator_optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self.logged(losses)
+
+    def _unless_won(self, share: tf.Tensor) -> tf.Tensor:
+        """A discriminator's loss, without a gradient if it is below the floor (over all replicas)."""
+        if self.discriminator_floor == 0:
+            return share
+        won = self.logged({"loss": tf.stop_gradient(share)})["loss"] < self.discriminator_floor
+        return tf.where(won, tf.zeros_like(share), share)
 
     # === Scores ===
 
@@ -472,6 +488,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             "pooling_quantile": self.pooling.quantile,
             "learning_rate": self.learning_rate,
             "discriminator_learning_rate": self.discriminator_learning_rate,
+            "discriminator_floor": self.discriminator_floor,
             "name": self.name,
         }
 
