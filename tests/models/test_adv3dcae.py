@@ -405,6 +405,27 @@ def test_a_step_descends_equations_9_and_10():
         np.testing.assert_allclose(weight, expected[weight.path], rtol=1e-3, atol=1e-5, err_msg=weight.path)
 
 
+def test_a_discriminator_below_its_floor_rests():
+    frames = None
+    for floor, rests in ((1.2, False), (1.5, True), (0.0, False)):
+        detector = build(noise=None, discriminator_floor=floor, optical_flow=True)
+        logits = [d.get_layer("logit") for d in (detector.appearance_discriminator, detector.flow_discriminator)]
+        kernel = np.zeros_like(logits[0].get_weights()[0])
+        logits[0].set_weights([kernel, np.zeros(1, "float32")])  # a loss of 2 ln 2, about 1.39
+        frames = tf.constant(raw_windows(detector, batch=2)) if frames is None else frames
+        restored = detector.appearance_autoencoder.trainable_variables[0].numpy()
+        detector.train_step(frames)
+        assert (np.abs(logits[0].get_weights()[0] - kernel).max() == 0) == rests
+        assert np.abs(detector.appearance_autoencoder.trainable_variables[0].numpy() - restored).max() > 0
+    detector = build(noise=None, discriminator_floor=2.0, optical_flow=True)
+    logits = [d.get_layer("logit") for d in (detector.appearance_discriminator, detector.flow_discriminator)]
+    for layer, bias in zip(logits, (0.0, 3.0), strict=True):  # "original" to all: ln(1 + e^-3) + ln(1 + e^3) = 3.1
+        layer.set_weights([kernel, np.full(1, bias, "float32")])
+    detector.train_step(frames)
+    moved = [np.abs(layer.get_weights()[1] - bias).max() > 0 for layer, bias in zip(logits, (0.0, 3.0), strict=True)]
+    assert moved == [False, True]  # each stream for itself
+
+
 def test_a_confused_discriminator_has_the_loss_of_figure_3():
     detector = build(noise=None)
     logit = detector.appearance_discriminator.get_layer("logit")
@@ -489,6 +510,7 @@ def test_defaults_are_the_papers():
         ({"noise_stddev": True}, "noise_stddev of adv3dcae is True, but must be of type float"),
         ({"learning_rate": "fast"}, "learning_rate of adv3dcae is 'fast', but must be of type float"),
         ({"edge_frames": 4}, "edge_frames is 4, but must leave frames to score .* of 8; give at most 3"),
+        ({"discriminator_floor": -1.0}, "discriminator_floor is -1.0, but must be at least 0"),
         ({"edge_frames": -1}, "edge_frames is -1, but must be at least 0"),
         ({"flow_weight": -1.0}, "flow_weight is -1.0, but must be at least 0"),
         ({"window_length": 0}, "window length is 0, but must be at least 1"),
