@@ -248,7 +248,7 @@ def test_training_windows_are_no_longer_than_needed():
 
 @pytest.mark.parametrize("tasks", [("reconstruction", "prediction"), ("reconstruction", "prediction", "playback")])
 def test_every_frame_can_be_restored_and_predicted_whatever_playback_needs(tasks, tmp_path):
-    """Clips of T + 1 frames at every start are restored and predicted from, windows of the highest speed's span played."""
+    """Clips of T + 1 frames at every start are restored and predicted from; long windows are played."""
     detector = build(tasks=tasks)
     values = [np.arange(25), 100 + np.arange(22)]
     videos = [np.broadcast_to(one[:, None, None].astype(np.uint8), (len(one), 32, 48)) for one in values]
