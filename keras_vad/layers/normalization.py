@@ -11,8 +11,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch normalisation over all axes but the last, in training by TensorFlow's fused kernel.
 
     Keras computes mean, variance and the normalised values in passes of their own over the batch, which costs more than
-    the convolution before where channels are few and pixels many. Weights, their names and inference are Keras'; files
-    hold either. The running variance is that of a sample (n - 1), as PyTorch keeps it, Keras' that of the batch (n).
+    the convolution before where channels are few and pixels many. Weights, their names and what they become are Keras';
+    files hold either.
 
     Call arguments:
         inputs: float, (batch, ..., channels), of rank 3 to 5.
@@ -42,6 +42,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        for running, of_batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+        # The kernel's variance is that of a sample, divided by n - 1; Keras' that of the batch.
+        count = tf.cast(tf.reduce_prod(shape[:-1]), tf.float32)
+        for running, of_batch in ((self.moving_mean, mean), (self.moving_variance, variance * (1.0 - 1.0 / count))):
             running.assign(self.momentum * running + (1.0 - self.momentum) * of_batch)
         return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape)
