@@ -52,6 +52,9 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         Deviation: the autoregressive model predicts each latent channel from the past codes and the channels before
         it under a Gaussian of constant variance, because its score in table 5 is a squared error; Abati et al. (2019)
         estimate quantised densities.
+        Deviation: the decoder's last kernel begins with a hundredth of the usual size, because images of the usual size
+        are ten times what is left of a frame without the background; suppressing them first costs the code its meaning
+        and the encoder its early epochs.
         The length of the first phase ("until the reconstruction converges"), the sizes of the ConvLSTM and
         autoregressive models, and equal weights of summed reconstruction losses are ours.
 
@@ -594,7 +597,8 @@ def build_decoder(
     """The decoder of figure 1(b).
 
     Its levels double the resolution by a transposed convolution 2 x 2, add the previous frame's features and go on with
-    two convolutions 3 x 3; they have half as many channels as those features. A last convolution 3 x 3 is linear.
+    two convolutions 3 x 3; they have half as many channels as those features. A last convolution 3 x 3 is linear; its
+    kernel begins with a hundredth of the usual size.
 
     Args:
         size: (height, width) of the frame.
@@ -620,7 +624,10 @@ def build_decoder(
         for number in (1, 2):
             layer = f"deconv{level}_{number}"
             x = _activated(layers.Conv2D(filters, 3, padding="same", name=layer)(x), layer)
-    x = layers.Conv2D(image_channels, 3, padding="same", dtype="float32", name="frame")(x)
+    # Frames without background are small numbers. Kernels of the usual size begin with images ten times as large, and
+    # what the first steps do to suppress them costs the code its meaning.
+    small = keras.initializers.VarianceScaling(1e-4, "fan_avg", "uniform")
+    x = layers.Conv2D(image_channels, 3, padding="same", kernel_initializer=small, dtype="float32", name="frame")(x)
     return keras.Model([code, *features.values()], x, name=name)
 
 

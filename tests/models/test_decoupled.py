@@ -37,9 +37,12 @@ ABLATIONS = {
 NEEDED_CODE = {"previous_levels": 0, "appearance_prediction": 0.0, "train_encoder_for_motion": False}
 
 
-def build(**config):
+def build(images=100.0, **config):
+    """A detector whose decoder's first images, which are faint, are multiplied so that they count in scores."""
     keras.utils.set_random_seed(7)
     detector = DecoupledAppearanceMotion(**{**TINY, **config})
+    last = detector.decoder.get_layer("frame").kernel
+    last.assign(images * last)
     detector.compile()
     detector.build_optimizers()
     detector.adapt([raw_video(20, seed=1)])
@@ -110,6 +113,17 @@ def test_the_autoregressive_model_sees_no_channel_that_it_predicts():
 
 
 # --- Losses and training ---
+
+
+def test_the_decoder_begins_with_the_background():
+    """What is left of a frame without it is small, and so must the first restored frames be."""
+    detector = build(images=1.0, channels=(16, 32, 64), appearance_prediction=0.0)
+    phase = detector.phases()[0]
+    window = phase.windows[0]
+    detector.adapt([moving_squares(detector, window, 16, seed=0)[:, 0]])
+    frames = tf.constant(moving_squares(detector, window, 8, seed=1))
+    of_background = squared(detector.preprocess(frames[:, 1]), 0).mean()
+    assert float(detector.compute_losses(frames, training=True)["reconstruction"]) < 1.5 * of_background
 
 
 def test_losses_are_those_of_equation_1():
@@ -302,7 +316,7 @@ def moving_squares(detector, window, batch, seed):
 
 
 def test_the_mean_code_restores_clearly_worse_than_the_own_code():
-    detector = build(**NEEDED_CODE, channels=(8, 16, 32), learning_rate=0.01)
+    detector = build(images=1.0, **NEEDED_CODE, channels=(8, 16, 32), learning_rate=0.01)
     phase = detector.phases()[0]
     (window,) = phase.windows
     detector.adapt([moving_squares(detector, window, 16, seed=0)[:, 0]])
