@@ -12,6 +12,7 @@ from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.masked import ChannelMaskedConv2D
+from keras_vad.layers.normalization import BatchNormalization
 from keras_vad.losses import dssim, gradient_difference
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector
@@ -556,9 +557,9 @@ def _as_images(frames: tf.Tensor) -> tf.Tensor:
     return tf.reshape(frames, tf.concat([[-1], frames.shape[2:]], 0))
 
 
-def _activated(x: keras.KerasTensor, name: str, **kwargs: Any) -> keras.KerasTensor:
-    x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)
-    return layers.LeakyReLU(0.3, name=f"{name}_activation", **kwargs)(x)
+def _activated(x: keras.KerasTensor, name: str, dtype: str | None = None, code: bool = False) -> keras.KerasTensor:
+    x = BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm", dtype=dtype)(x)
+    return layers.LeakyReLU(0.3, name=f"{name}_activation", dtype="float32" if code else dtype)(x)
 
 
 def build_encoder(input_shape: tuple[int, int, int], channels: Sequence[int], name: str | None = None) -> keras.Model:
@@ -582,7 +583,7 @@ def build_encoder(input_shape: tuple[int, int, int], channels: Sequence[int], na
             is_code = level == len(channels) and number == 2
             layer = f"conv{level}_{number}"
             x = layers.Conv2D(filters, 3, padding="same", name=layer)(x)
-            x = _activated(x, layer, **({"dtype": "float32"} if is_code else {}))
+            x = _activated(x, layer, code=is_code)
         outputs.append(x)
     return keras.Model(inputs, outputs, name=name)
 
@@ -642,7 +643,8 @@ def build_motion_model(
 
     Three blocks of a layer with batch normalisation and LeakyReLU. The layers are 3D convolutions with stride 2 in
     time; or ConvLSTMs, of which the last gives its last state; or convolutions of the predicted frame's own code that
-    see only the channels before (the first of them joined by a convolution of all past codes).
+    see only the channels before (the first of them joined by a convolution of all past codes). They compute in float32
+    in any precision: some CPUs have wrong gradients of 3D convolutions in bfloat16.
 
     Args:
         length: Past codes, at most 8.
@@ -659,22 +661,22 @@ def build_motion_model(
     x = past = keras.Input((length, *code), name="past")
     inputs: keras.KerasTensor | list[keras.KerasTensor] = past
     if kind == "autoregressive":
-        x = layers.Permute((2, 3, 1, 4), name="past_last")(past)
-        x = layers.Reshape((height, width, length * channels), name="past_as_channels")(x)
-        context = layers.Conv2D(channels, 3, padding="same", name="context")(x)
+        x = layers.Permute((2, 3, 1, 4), name="past_last", dtype="float32")(past)
+        x = layers.Reshape((height, width, length * channels), name="past_as_channels", dtype="float32")(x)
+        context = layers.Conv2D(channels, 3, padding="same", name="context", dtype="float32")(x)
         x = true_code = keras.Input(code, name="code")
         inputs = [past, true_code]
     for block in range(1, _MOTION_BLOCKS + 1):
-        last = block == _MOTION_BLOCKS
         layer = f"motion{block}"
+        options: dict[str, Any] = {"padding": "same", "name": layer, "dtype": "float32"}
         if kind == "conv3d":
-            x = layers.Conv3D(channels, tuple(kernel), strides=(2, 1, 1), padding="same", name=layer)(x)
+            x = layers.Conv3D(channels, tuple(kernel), strides=(2, 1, 1), **options)(x)
         elif kind == "convlstm":
-            x = layers.ConvLSTM2D(channels, 3, padding="same", return_sequences=not last, name=layer)(x)
+            x = layers.ConvLSTM2D(channels, 3, return_sequences=block < _MOTION_BLOCKS, **options)(x)
         else:
-            x = ChannelMaskedConv2D(channels, 3, inclusive=block > 1, padding="same", name=layer)(x)
-            x = layers.Add(name="join")([x, context]) if block == 1 else x
-        x = _activated(x, layer, **({"dtype": "float32"} if last else {}))
+            x = ChannelMaskedConv2D(channels, 3, inclusive=block > 1, **options)(x)
+            x = layers.Add(name="join", dtype="float32")([x, context]) if block == 1 else x
+        x = _activated(x, layer, dtype="float32")
     if kind == "conv3d":
         x = layers.Reshape(code, name="predicted", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
