@@ -113,7 +113,6 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     """
     recipe = options.recipe
     strategy = make_strategy(options.strategy, options.devices)
-    check_precision(recipe.training.precision)
     if options.output is not None:
         check_name(options.name)
     replicas = strategy.num_replicas_in_sync
@@ -136,6 +135,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
         detector.seed = options.seed
         detector.compile()
         detector.build_optimizers()
+    check_precision(recipe.training.precision, detector)
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
     for name in recipe.health:
