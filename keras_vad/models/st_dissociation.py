@@ -1,6 +1,6 @@
 """Spatio-temporal dissociation: an appearance and a motion auto-encoder with deep k-means (Chang et al. 2022)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -255,11 +255,17 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
     def compile(
         self,
         optimizer: keras.optimizers.Optimizer | None = None,
+        motion_optimizer: keras.optimizers.Optimizer | None = None,
         centre_optimizer: keras.optimizers.Optimizer | None = None,
         **kwargs: Any,
     ) -> None:
-        """Set the optimizers of networks and centres; the defaults are the paper's (section 4.2)."""
+        """Set the optimizers of appearance (or of the only stream), motion and centres; by default section 4.2's.
+
+        Each counts steps of its own. With one for both streams, the one that learns later would begin with steps up to
+        six times as large as its learning rate says: Adam's correction for moments that start at 0 would be over.
+        """
         super().compile(optimizer, **kwargs)
+        self.motion_optimizer = motion_optimizer or self.loss_scaling(self.default_optimizer())
         self.centre_optimizer = centre_optimizer or self.loss_scaling(_adam(self.centre_learning_rate))
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
@@ -267,24 +273,25 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         return _adam(self.learning_rate)
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """The networks' and, with clusters, the centres'."""
-        return [self.optimizer, self.centre_optimizer][: 1 if self.cluster_centres is None else 2]
+        """One for each stream and, with clusters, the centres'."""
+        return [optimizer for optimizer, _ in self._learners()]
 
     def build_optimizers(self) -> None:
-        """Create both optimizers' variables."""
-        self.optimizer.build(self._network_weights())
+        """Create the optimizers' variables."""
+        for optimizer, weights in self._learners():
+            optimizer.build(weights)
+
+    def _learners(self) -> list[tuple[keras.optimizers.Optimizer, list[keras.Variable]]]:
+        """Optimizers and what each may change now; that of the centres last."""
+        learners: list[tuple[keras.optimizers.Optimizer, list[keras.Variable]]] = []
+        for stream in ("appearance", "motion"):
+            encoder, decoder = getattr(self, f"{stream}_encoder"), getattr(self, f"{stream}_decoder")
+            if encoder is not None:
+                optimizer = self.motion_optimizer if learners else self.optimizer
+                learners.append((optimizer, encoder.trainable_variables + decoder.trainable_variables))
         if self.cluster_centres is not None:
-            self.centre_optimizer.build(self._centre_weights())
-
-    def _networks(self) -> list[keras.Model]:
-        networks = (getattr(self, name) for name in _NETWORKS)
-        return [network for network in networks if network is not None]
-
-    def _network_weights(self) -> list[keras.Variable]:
-        return [weight for network in self._networks() for weight in network.trainable_variables]
-
-    def _centre_weights(self) -> list[keras.Variable]:
-        return [] if self.cluster_centres is None else self.cluster_centres.trainable_variables
+            learners.append((self.centre_optimizer, self.cluster_centres.trainable_variables))
+        return learners
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses of what learns in the current phase.
@@ -300,25 +307,20 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         """
         windows = self.preprocess(frames)
         first, last = windows[:, 0], windows[:, -1]
-        appearance = self.appearance_decoder is not None and self.appearance_decoder.trainable
-        motion = self.motion_decoder is not None and self.motion_decoder.trainable
-        together = appearance == (self.streams != "motion") and motion == (self.streams != "appearance")
-        clusters = self.cluster_centres is not None and (together or self.cluster_centres.trainable)
-        encoded = self._encode(
-            windows,
-            training,
-            appearance=clusters or appearance,
-            motion=clusters or motion,
-        )
+        networks = [name for name in _NETWORKS if getattr(self, name) is not None]
+        learning = [name for name in networks if getattr(self, name).trainable]
+        centres = self.cluster_centres
+        clustered = centres is not None and (learning == networks or centres.trainable)
+        encoded = self._encode(windows, training, networks if clustered else learning)
         losses = {}
-        if appearance:
+        if self.appearance_decoder is not None and "appearance_decoder" in learning:
             restored = self.appearance_decoder(encoded.appearance, training=training)
             losses["appearance"] = tf.reduce_mean(tf.square(first - restored), axis=(1, 2, 3))
-        if motion:
+        if self.motion_decoder is not None and "motion_decoder" in learning:
             difference = self.motion_decoder(encoded.motion, training=training)
             losses["motion"] = tf.reduce_mean(tf.square(last - first - difference), axis=(1, 2, 3))
             losses["gradient"] = gradient_difference(last - first, difference)
-        if clusters:
+        if clustered:
             distance, _ = self._cluster_distances(encoded.codes)
             losses["cluster"] = tf.reduce_mean(distance, axis=(1, 2))
         return {name: self.global_mean(per_example) for name, per_example in losses.items()}
@@ -332,19 +334,16 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         weights: dict[str, Any] = {"gradient": self.gradient_weight}
         if self.cluster_centres is not None:
             weights["cluster"] = tf.convert_to_tensor(self.loss_weight("cluster"))
+        learners = [(optimizer, variables) for optimizer, variables in self._learners() if variables]
         with tf.GradientTape(persistent=True) as tape:
             losses = self.compute_losses(data, training=True)
             loss = tf.add_n([weights.get(name, 1.0) * share for name, share in losses.items()])
-            scaled = {"networks": self.optimizer.scale_loss(loss)}
-            if "cluster" in losses:
-                scaled["centres"] = self.centre_optimizer.scale_loss(losses["cluster"])
-        network_weights, centre_weights = self._network_weights(), self._centre_weights()
-        if network_weights:
-            gradients = tape.gradient(scaled["networks"], network_weights)
-            self.optimizer.apply_gradients(zip(gradients, network_weights, strict=True))
-        if centre_weights:
-            gradients = tape.gradient(scaled["centres"], centre_weights)
-            self.centre_optimizer.apply_gradients(zip(gradients, centre_weights, strict=True))
+            scaled = [
+                optimizer.scale_loss(losses["cluster"] if optimizer is self.centre_optimizer else loss)
+                for optimizer, _ in learners
+            ]
+        for (optimizer, variables), lowered in zip(learners, scaled, strict=True):
+            optimizer.apply_gradients(zip(tape.gradient(lowered, variables), variables, strict=True))
         return self.logged(losses)
 
     def health(self, batches: Iterable[tf.Tensor]) -> dict[str, float]:
@@ -377,8 +376,9 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             figures["appearance_share"] = float(variance[: self.channels[-1]].sum() / max(variance.sum(), 1e-12))
         if self._has_clusters:
             nearest = np.concatenate([self.cluster_of(tf.constant(some)).numpy() for some in codes])
-            counts = np.bincount(nearest, minlength=self.clusters)
-            figures["clusters_used"] = float((counts >= 0.1 * len(nearest) / self.clusters).sum())
+            centres = self.clusters or 0
+            counts = np.bincount(nearest, minlength=centres)
+            figures["clusters_used"] = float((counts >= 0.1 * len(nearest) / centres).sum())
         if ranges:
             stages = [np.concatenate(ranges[stage::3]).mean() for stage in range(3)]
             figures["attention_range"] = float(min(stages))
@@ -471,13 +471,13 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             raise VadError("the detector has no clusters (clusters is None); train one with clusters.")
         return tf.argmin(self.cluster_centres(codes), axis=-1)
 
-    def _encode(self, windows: tf.Tensor, training: bool, appearance: bool = True, motion: bool = True) -> "_Encoded":
-        """The codes of the streams that are asked for, of those that the detector has."""
+    def _encode(self, windows: tf.Tensor, training: bool, networks: Collection[str] = _NETWORKS) -> "_Encoded":
+        """The codes that those of ``networks`` make that the detector has."""
         codes, attention, features, of_appearance = [], [], [], None
-        if self.appearance_encoder is not None and appearance:
+        if self.appearance_encoder is not None and "appearance_encoder" in networks:
             of_appearance = self.appearance_encoder(windows[:, 0], training=training)
             codes.append(of_appearance)
-        if self.motion_encoder is not None and motion:
+        if self.motion_encoder is not None and "motion_encoder" in networks:
             _, length, height, width, channels = windows.shape
             stacked = tf.transpose(windows[:, :-1], [0, 2, 3, 1, 4])
             stacked = tf.reshape(stacked, [-1, height, width, (length - 1) * channels])

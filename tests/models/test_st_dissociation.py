@@ -201,7 +201,7 @@ def test_the_networks_learn_from_the_weighted_sum():
         losses = detector.compute_losses(batch, training=True)
         loss = losses["appearance"] + losses["motion"] + 2.0 * losses["gradient"] + 0.5 * losses["cluster"]
     expected = tape.gradient(loss, weights)
-    detector.compile(optimizer=keras.optimizers.SGD(0.5), centre_optimizer=keras.optimizers.SGD(0.5))
+    detector.compile(motion_optimizer=keras.optimizers.SGD(0.5))
     detector.build_optimizers()
     before = [weight.numpy() for weight in weights]
     detector.train_step(batch)
@@ -277,7 +277,7 @@ def test_the_cluster_loss_draws_codes_to_the_centres_only_after_pretraining():
 
     def two_steps(phase, factor):
         """The motion encoder's first kernel after two steps, and the cluster losses before and after the first."""
-        detector.compile(optimizer=keras.optimizers.SGD(1e-6))
+        detector.compile(optimizer=keras.optimizers.SGD(1e-6), motion_optimizer=keras.optimizers.SGD(1e-6))
         detector.build_optimizers()
         detector.set_weights(initial)
         centres.assign(centres * factor)
@@ -298,7 +298,8 @@ def test_networks_do_not_learn_from_the_clusters_without_their_weight():
         detector.cluster_centres.centres.assign(detector.cluster_centres.centres * factor)
         detector.set_phase(detector.phases()[1])
         detector.train_step(tf.constant(raw_windows(detector, batch=2)))
-        weights.append([weight.numpy() for weight in detector._network_weights()])
+        networks = detector.phases()[0].trainable
+        weights.append([weight.numpy() for name in networks for weight in getattr(detector, name).weights])
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -582,10 +583,26 @@ def test_the_update_is_that_of_adam_for_small_gradients():
         assert step == pytest.approx(0.75, rel=0.15)  # with Keras' 1e-7 it is 0.23
 
 
-def test_both_optimizers_are_the_papers():
+def test_the_optimizers_are_the_papers():
     rates = [(type(optimizer), float(optimizer.learning_rate)) for optimizer in build().optimizers()]
-    assert rates == [(keras.optimizers.Adam, pytest.approx(1e-4)), (keras.optimizers.Adam, pytest.approx(1e-5))]
-    assert len(build(clusters=None).optimizers()) == 1
+    adam = keras.optimizers.Adam
+    assert rates == [(adam, pytest.approx(rate)) for rate in (1e-4, 1e-4, 1e-5)]
+    assert len(build(clusters=None).optimizers()) == 2
+    assert len(build(streams="motion", clusters=None).optimizers()) == 1
+
+
+def test_the_first_step_of_the_later_stream_is_as_large_as_its_rate():
+    detector = build(pretraining="apart", learning_rate=0.001)
+    batch = tf.constant(raw_windows(detector, batch=2))
+    appearance, motion = detector.phases()[:2]
+    detector.set_phase(appearance)
+    for _ in range(20):
+        detector.train_step(batch[:, :1])
+    detector.set_phase(motion)
+    kernel = detector.motion_encoder.weights[0]
+    before = kernel.numpy()
+    detector.train_step(batch)
+    assert np.abs(kernel.numpy() - before).max() == pytest.approx(0.001, rel=0.01)
 
 
 @pytest.mark.parametrize(
