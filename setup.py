@@ -9,7 +9,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["keras_vad", "keras_vad.*", "serving"]),
-    package_data={"keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "py.typed"]},
+    package_data={
+        "keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "report/scripts/*.js", "py.typed"]
+    },
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
@@ -46,6 +48,7 @@ setup(
             "ruff>=0.15",
             "mypy>=1.15",
             "types-PyYAML",
+            "deno>=2.9",
         ],
     },
 )
