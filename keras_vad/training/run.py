@@ -106,7 +106,6 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     """
     recipe = options.recipe
     strategy = make_strategy(options.strategy, options.devices)
-    check_precision(recipe.training.precision)
     if options.output is not None:
         check_name(options.name)
     replicas = strategy.num_replicas_in_sync
@@ -133,6 +132,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
             detector.build_optimizers()
     finally:
         keras.mixed_precision.set_global_policy("float32")
+    check_precision(recipe.training.precision, detector)
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
     for name in recipe.health:
