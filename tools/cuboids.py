@@ -88,7 +88,10 @@ def _training_cuboids(folder: Path, run: dict[str, Any], detector: Any) -> int |
 
 
 def _print(report: dict[str, Any]) -> None:
-    """Two lines for each row: at the threshold with the best F1, and at the one from normal cuboids."""
+    """Two lines for each row: at the threshold with the best F1, and at the one from normal cuboids.
+
+    The trivial scores have one each, as they have no threshold from normal cuboids.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -98,19 +101,24 @@ def _print(report: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for title in ("anomalous", "AUROC", "threshold", "T", "accuracy", "F1", "precision", "recall"):
+    for title in ("anomalous", "score", "AUROC", "threshold", "T", "accuracy", "F1", "precision", "recall"):
         table.add_column(title, justify="right", no_wrap=True)
 
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{100 * value:.2f}"
 
-    for row in report["by_minimum_share"]:
-        about = [f"{row['anomalous']} (> {percent(row['minimum_share'])})", percent(row["auroc"])]
-        for name, prefix in (("best F1", ""), ("normal", "normal_")):
-            threshold = row[f"{prefix}threshold"]
-            figures = [percent(row[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
-            table.add_row(*about, name, "–" if threshold is None else f"{threshold:.2f}", *figures)
-            about = ["partial left out" if row["partial"] == "left out" else "", ""]
+    for number, row in enumerate(report["by_minimum_share"]):
+        about = [f"{row['anomalous']} (> {percent(row['minimum_share'])})", "own", percent(row["auroc"])]
+        lines = [(about, "best F1", "", row), (["", "", ""], "normal", "normal_", row)]
+        for name, rows in report["trivial"].items():
+            shown = ["", name.removeprefix("trivial_"), percent(rows[number]["auroc"])]
+            lines.append((shown, "best F1", "", rows[number]))
+        if row["partial"] == "left out":
+            lines[1][0][0] = "partial left out"
+        for shown, name, prefix, figures in lines:
+            threshold = figures[f"{prefix}threshold"]
+            cells = [percent(figures[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
+            table.add_row(*shown, name, "–" if threshold is None else f"{threshold:.3g}", *cells)
     Console().print(table)
 
 
