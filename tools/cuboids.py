@@ -101,17 +101,17 @@ def _print(report: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for title in ("anomalous", "score", "AUROC", "threshold", "T", "accuracy", "F1", "precision", "recall"):
+    for title in ("anomalous", "AUROC", "threshold", "T", "accuracy", "F1", "precision", "recall"):
         table.add_column(title, justify="right", no_wrap=True)
 
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{100 * value:.2f}"
 
     for number, row in enumerate(report["by_minimum_share"]):
-        about = [f"{row['anomalous']} (> {percent(row['minimum_share'])})", "own", percent(row["auroc"])]
-        lines = [(about, "best F1", "", row), (["", "", ""], "normal", "normal_", row)]
+        about = [f"{row['anomalous']} (> {percent(row['minimum_share'])})", percent(row["auroc"])]
+        lines = [(about, "best F1", "", row), (["", ""], "normal", "normal_", row)]
         for name, rows in report["trivial"].items():
-            shown = ["", name.removeprefix("trivial_"), percent(rows[number]["auroc"])]
+            shown = [name.removeprefix("trivial_"), percent(rows[number]["auroc"])]
             lines.append((shown, "best F1", "", rows[number]))
         if row["partial"] == "left out":
             lines[1][0][0] = "partial left out"

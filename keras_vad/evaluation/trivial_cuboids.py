@@ -40,7 +40,9 @@ class TrivialCuboids:
     ) -> None:
         self.grid, self.size, self.step = grid, size, step
         if window.length < 2:
-            raise VadError("the trivial scores of cuboids compare frames, but the detector's cuboids have a single one.")
+            raise VadError(
+                "the trivial scores of cuboids compare frames, but the detector's cuboids have a single one."
+            )
         places = [(video, start) for video in videos for start in range(0, len(video) - window.span + 1, window.span)]
         if not places:
             raise VadError(

@@ -73,7 +73,9 @@ def test_speed_is_measured_by_the_speed_of_its_row_by_hand(tmp_path: Path, monke
 
     def speeds_of(gray: np.ndarray) -> np.ndarray:
         speeds = np.zeros((len(gray) - 1, *places), np.float32)
-        if gray[0, 0, 0] == 0:  # training: all cells of the upper half at 0.5, of the row below at 2, the next three too slow
+        if (
+            gray[0, 0, 0] == 0
+        ):  # training: all cells of the upper half at 0.5, of the row below at 2, the next three too slow
             speeds[:, :30], speeds[:, 30:33], speeds[:, 33:42], speeds[:, 42:45] = 0.5, 2.0, 0.09, 3.0
             return speeds
         speeds[:, :3, :3] = 1.0  # the first cell at twice the speed of its row
