@@ -101,7 +101,7 @@ def _print(report: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for title in ("anomalous", "AUROC", "threshold", "T", "accuracy", "F1", "precision", "recall"):
+    for title in ("anomalous", "AUROC", "T of", "T", "accuracy", "F1", "precision", "recall"):
         table.add_column(title, justify="right", no_wrap=True)
 
     def percent(value: float | None) -> str:

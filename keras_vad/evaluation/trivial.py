@@ -26,9 +26,9 @@ FLOW_SIGMA = 2.0
 TRAINING_STRETCHES = 64
 
 FLOW_CELL = 3
-"""Places of the flow along a side of a cell, 6 pixels: less than a person, so that a cell lies within one. Of sizes from 4
-to 20 pixels this is the one with which patches of held-out training frames of Ped2 stood out best when they were played at
-twice their speed. The cells tile the flow of ``FRAME_SIZE`` without a rest, 20 rows of 30."""
+"""Places of the flow along a side of a cell, 6 pixels: less than a person, so that a cell lies within one. Of sizes
+from 4 to 20 pixels this is the one with which patches of held-out training frames of Ped2 stood out best when they were
+played at twice their speed. The cells tile the flow of ``FRAME_SIZE`` without a rest, 20 rows of 30."""
 LARGEST_CELLS = 3
 """A thing that moves covers a few cells; the largest alone would be whatever the flow got wrong."""
 MOVING = 0.1
@@ -143,7 +143,7 @@ def _background(videos: Sequence[CachedFrames]) -> np.ndarray:
 
 
 def _training_speeds(videos: Sequence[CachedFrames]) -> np.ndarray:
-    """Flow speeds of at most 64 stretches of 17 frames, evenly spaced over the videos; (n, h / 2, w / 2), n may be 0."""
+    """Flow speeds of at most 64 stretches of 17 frames, evenly spaced over the videos: (n, h / 2, w / 2)."""
     places = [(video, start) for video in videos for start in range(0, max(len(video) - 16, 1), 17) if len(video) > 1]
     chosen = places[:: -(-len(places) // TRAINING_STRETCHES) or 1]
     stretches = (video.read(start, min(17, len(video))) for video, start in chosen)

@@ -1,4 +1,4 @@
-"""Trivial scores of cuboids, which learn next to nothing: a method that scores cuboids must beat them on the same ones."""
+"""Trivial scores of cuboids: a method that scores cuboids must beat them on the same ones."""
 
 from collections.abc import Sequence
 
