@@ -116,9 +116,9 @@ def _print(report: dict[str, Any]) -> None:
         if row["partial"] == "left out":
             lines[1][0][0] = "partial left out"
         for shown, name, prefix, figures in lines:
-            threshold = figures[f"{prefix}threshold"]
+            threshold = figures[f"{prefix}threshold"] if figures is row else None  # trivial ones have no unit to note
             cells = [percent(figures[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
-            table.add_row(*shown, name, "–" if threshold is None else f"{threshold:.3g}", *cells)
+            table.add_row(*shown, name, "–" if threshold is None else f"{threshold:.2f}", *cells)
     Console().print(table)
 
 
