@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    import yaml
     from rich.progress import track
 
     import keras_vad
@@ -47,18 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.files import write_text
     from keras_vad.models.registry import model_key
     from keras_vad.versions import git_revision
+    from keras_vad.zoo import origin_of
 
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
-    config = Path(args.model) / "config.yaml"
-    run = yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {}
+    training = origin_of(args.model).training or {}
     detector = keras_vad.load(args.model)
     dataset = open_dataset(args.dataset, args.data_dir)
     report = {
         "model": model_key(detector),
-        "recipe": run.get("recipe"),
-        "seed": run.get("seed"),
-        "training_cuboids": _training_cuboids(Path(args.model), run, detector),
+        "recipe": training.get("recipe"),
+        "seed": training.get("seed"),
+        "training_cuboids": _training_cuboids(Path(args.model), training, detector),
         "data_fingerprint": dataset.fingerprint(),
         "git": git_revision(),
         **cuboid_report(
@@ -77,14 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _training_cuboids(folder: Path, run: dict[str, Any], detector: Any) -> int | None:
-    """Cuboids that training has seen, repeated ones each time; ``None`` without a run folder."""
-    report = folder / "report.json"
-    if not report.is_file():
+def _training_cuboids(folder: Path, training: Mapping[str, Any], detector: Any) -> int | None:
+    """Cuboids that training has seen, repeated ones each time; ``None`` if nothing says how many steps it had."""
+    report, options = folder / "report.json", (training.get("options") or {}).get("training") or {}
+    done = json.loads(report.read_text("utf-8")) if report.is_file() else options
+    if not done.get("epochs") or not done.get("steps_per_epoch"):
         return None
-    done = json.loads(report.read_text("utf-8"))
     of_window = detector.cuboids_per_window or detector.grid[0] * detector.grid[1]
-    return int(done["epochs"] * done["steps_per_epoch"] * run["training"]["batch_size"] * of_window)
+    return int(done["epochs"] * done["steps_per_epoch"] * options["batch_size"] * of_window)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -96,6 +96,9 @@ def _read_csv(path: Path, columns: tuple[str, ...], remedy: str) -> list[dict[st
 def update_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Put rows into the table of results; a row replaces the one that has the same ``KEY``.
 
+    What is not made any more leaves the table: rows of the same log, and on the same data set those of trivial baselines
+    of other names.
+
     Args:
         path: The CSV file; made if it is not there. It is written beside and renamed, in the order of ``KEY``.
         rows: With all ``COLUMNS``, for example ``EvaluationReport.rows``; ``None`` becomes an empty cell, figures have
@@ -104,10 +107,20 @@ def update_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         VadError: If the file has other columns or cannot be written.
     """
-    table = {tuple(row[column] for column in KEY): row for row in read_results(path)}
-    for row in rows:
-        cells = {column: _cell(row[column]) for column in COLUMNS}
-        table[tuple(cells[column] for column in KEY)] = cells
+    new = [{column: _cell(row[column]) for column in COLUMNS} for row in rows]
+    logs = {row["log"] for row in new} - {""}
+    baselines: dict[str, set[str]] = {}
+    for row in new:
+        if _is_trivial(row):
+            baselines.setdefault(row["dataset"], set()).add(row["model"])
+
+    def stays(row: Mapping[str, str]) -> bool:
+        if _is_trivial(row):
+            return row["model"] in baselines.get(row["dataset"], {row["model"]})
+        return row["log"] not in logs
+
+    kept = [row for row in read_results(path) if stays(row)]
+    table = {tuple(row[column] for column in KEY): row for row in (*kept, *new)}
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
