@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows = json.loads((log / CUBOIDS_FILE).read_text("utf-8"))["by_minimum_share"]
             shares = map(str, dict.fromkeys(row["minimum_share"] for row in rows))
             cuboids.main([*common, "--minimum-share", *shares, "--json", str(log / CUBOIDS_FILE), "--overwrite"])
-    return results.main([])
+    documents = [path for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))) if path.is_file()]
+    return results.main([*map(str, documents), "--results", str(ZOO / "results.csv")]) if documents else 0
 
 
 if __name__ == "__main__":

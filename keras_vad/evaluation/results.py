@@ -96,8 +96,8 @@ def _read_csv(path: Path, columns: tuple[str, ...], remedy: str) -> list[dict[st
 def update_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Put rows into the table of results; a row replaces the one that has the same ``KEY``.
 
-    What is not made any more leaves the table: rows of the same log, and on the same data set those of trivial baselines
-    of other names.
+    What is not made any more leaves the table: other rows of the same log, and on the same data set those of trivial
+    baselines of other names.
 
     Args:
         path: The CSV file; made if it is not there. It is written beside and renamed, in the order of ``KEY``.

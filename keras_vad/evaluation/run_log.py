@@ -1,4 +1,4 @@
-"""The evidence of a figure: one small folder a run in ``zoo/logs``, and what is wrong with these folders and their rows.
+"""The evidence of a figure: one small folder a run in ``zoo/logs``; what is wrong with these folders and their rows.
 
 =================  ==================================================================================================
 ``config.yaml``    the run's resolved recipe, seed, versions, git revision and command, as in the run folder
@@ -42,15 +42,15 @@ def write_log(
 
     Args:
         log: Its folder, made if it is not there.
-        evaluation: What ``EvaluationReport.to_json`` holds, as plain values. The rows of trivial baselines are left out.
+        evaluation: What ``EvaluationReport.to_json`` holds, as plain values. Trivial baselines are left out.
         run: The run folder of the detector. ``None``, for a preset or two parts, leaves ``config.yaml`` and
             ``metrics.csv`` as they are.
         parts: What was evaluated, if two detectors as one.
         command: The command of the evaluation, see ``told_command``.
 
     Raises:
-        VadError: If there is neither a run folder nor a log of this detector, the log is of another run, or it cannot be
-            written.
+        VadError: If there is neither a run folder nor a log of this detector, the log is of another run, or it cannot
+            be written.
     """
     about = evaluation["about"]
     training: Mapping[str, Any] | None = None

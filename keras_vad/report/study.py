@@ -56,8 +56,8 @@ def read_study(path: Path) -> list[Variant]:
 
     Args:
         path: Its folder, with ``results.csv``: a line a training with ``variant``, ``seed``, ``weights``, for each
-            quarter N of the schedule ``paper_qN``, ``deployable_qN`` and ``criterion_qN`` in percent (empty where it was
-            not measured), and ``averaged_paper`` and ``averaged_deployable``.
+            quarter N of the schedule ``paper_qN``, ``deployable_qN`` and ``criterion_qN`` in percent (empty where it
+            was not measured), and ``averaged_paper`` and ``averaged_deployable``.
 
     Raises:
         VadError: If the file is missing or has no training.
