@@ -24,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
 
-    from keras_vad.evaluation.results import read_results, update_tables
+    from keras_vad.evaluation.results import STEPS_FILE, read_results, update_tables
     from keras_vad.evaluation.run_log import log_faults, stale_rows
+    from keras_vad.evaluation.steps import read_steps, stale_steps
+    from keras_vad.presets.index import read_index
 
     documents = args.documents or [
         path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if path.exists()
@@ -37,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check:
         root = args.results.resolve().parent.parent
         faults = [*stale_rows(read_results(args.results), root), *log_faults(args.results.with_name("logs"))]
+        faults += stale_steps(read_steps(args.results.with_name(STEPS_FILE)), read_index(args.results.parent))
         for fault in faults:
             print(fault)
     return 1 if args.check and (stale or faults) else 0

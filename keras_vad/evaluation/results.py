@@ -11,6 +11,7 @@ another table:
   baselines.
 * ``alarms`` shows what each method's own score is worth to who is called by it: intervals, events, false alarms, maps.
 * ``cuboids`` shows the figures of cuboids that lie with the logs of runs (``keras_vad.evaluation.cuboid_table``).
+* ``steps`` shows what each step from a running camera to a published figure adds (``keras_vad.evaluation.steps``).
 * ``presets`` shows the presets of the zoo, from its index, and the strongest trivial baselines beneath.
 * A path like ``logs/RUN/results.csv``, from the folder of the table of results, shows that table instead: figures of
   other test videos.
@@ -31,6 +32,7 @@ import numpy as np
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboid_table import render_cuboids
 from keras_vad.evaluation.preset_table import render_presets
+from keras_vad.evaluation.steps import read_steps, render_steps
 from keras_vad.files import write_text
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
@@ -46,7 +48,7 @@ COLUMNS = (
 #: The trivial baseline that stands in every table, whether or not it is the strongest.
 ROW_NORMALISED_FLOW = "trivial_flow_row_normalised"
 
-PUBLISHED_FILE = "published.csv"
+PUBLISHED_FILE, STEPS_FILE = "published.csv", "steps.csv"
 PUBLISHED_COLUMNS = ("model", "method", "dataset", "variant", "auroc_micro", "eer", "source")
 
 # At the start of a line, so that a document can also speak about them.
@@ -157,6 +159,10 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
         if kind == "cuboids":
             to_logs = f"{to_root}/{results.resolve().parent.name}/logs"
             return f"{begin}\n{render_cuboids(results.with_name('logs'), name, to_logs)}\n{end}"
+        if kind == "steps":
+            steps = read_steps(results.with_name(STEPS_FILE))
+            _check_same_data([*rows, *(step for step in steps if step["dataset"] == name)], name, results)
+            return f"{begin}\n{render_steps(steps, name)}\n{end}"
         if kind is not None and kind.endswith(".csv"):
             others = read_results(results.parent / kind)
             if not others:
@@ -382,8 +388,8 @@ def _check_model(key: str, document: Path) -> None:
 
     if key not in list_models():
         raise VadError(
-            f"{document} asks for the table {key!r}; write brief, papers, alarms, cuboids, presets, a CSV file of the "
-            f"logs or a method ({', '.join(list_models())})."
+            f"{document} asks for the table {key!r}; write brief, papers, alarms, cuboids, steps, presets, a CSV file "
+            f"of the logs or a method ({', '.join(list_models())})."
         )
 
 

@@ -256,9 +256,9 @@ def _faults_of_log(log: str, rows: Sequence[Mapping[str, str]], root: Path) -> l
     if missing := [row for key, row in logged.items() if key not in in_table]:
         faults.append(f"{log} has rows that the table lacks: {_told(missing)}; {again}.")
     for key in sorted(logged.keys() & in_table.keys()):
-        known, found = logged[key].get("auroc_micro"), in_table[key]["auroc_micro"]
-        if (known is None) != (found == "") or (known is not None and abs(known - float(found)) > 1e-4):
-            faults.append(f"{log} has an AUROC of {known} for {' '.join(key)}, but the table {found}; {again}.")
+        figure, cell = logged[key].get("auroc_micro"), in_table[key]["auroc_micro"]
+        if (figure is None) != (cell == "") or (figure is not None and abs(figure - float(cell)) > 1e-4):
+            faults.append(f"{log} has an AUROC of {figure} for {' '.join(key)}, but the table {cell}; {again}.")
     return faults
 
 
