@@ -1,4 +1,4 @@
-"""Evaluate every preset of the project again: its rows, its log, its cuboids, and the tables in the documents.
+"""Evaluate every preset of the project again: rows, logs, cuboids, steps, and the tables in the documents.
 
 Example: python tools/reevaluate.py ucsdped2=data/UCSDped2 shapes=data/shapes_test
 """
@@ -14,6 +14,7 @@ from keras_vad.cli import load_tensorflow, run
 from keras_vad.errors import VadError
 
 ZOO = Path("zoo")
+STEPS = ZOO / "steps.csv"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise VadError(f"{key}={folder} names no folder; give data sets as in ucsdped2=data/UCSDped2.")
 
     from keras_vad.evaluation.run_log import CUBOIDS_FILE
+    from keras_vad.evaluation.steps import read_steps
     from keras_vad.presets.index import Preset, read_index
 
     newest: dict[str, Preset] = {}
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_tensorflow()
     import keras
 
-    from tools import cuboids, evaluate, results
+    from tools import cuboids, evaluate, results, steps
 
     with_baselines: set[tuple[str, int]] = set()
     for number, (name, preset) in enumerate(newest.items(), 1):
@@ -66,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows = json.loads((log / CUBOIDS_FILE).read_text("utf-8"))["by_minimum_share"]
             shares = map(str, dict.fromkeys(row["minimum_share"] for row in rows))
             cuboids.main([*common, "--minimum-share", *shares, "--json", str(log / CUBOIDS_FILE), "--overwrite"])
+    for dataset, folder in folders.items():
+        shown = dict.fromkeys(row["preset"].partition("/")[0] for row in read_steps(STEPS) if row["dataset"] == dataset)
+        models = [str(ZOO / newest[name].folder) for name in shown if name in newest]
+        if models and len(models) == len(shown):  # a part of the table would be of an older revision
+            print(f"steps on {dataset}: {len(models)} presets", file=sys.stderr)
+            common = ["--dataset", dataset, "--data-dir", folder, "--table", str(STEPS)]
+            steps.main(["--model", *models, *common])
     documents = [path for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))) if path.is_file()]
     return results.main([*map(str, documents), "--results", str(ZOO / "results.csv")]) if documents else 0
 

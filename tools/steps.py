@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate, print the table and write its figures."""
+    """Evaluate, print the table and write its figures in place of those of the same data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument(
         "--model", metavar="PATH_OR_NAME", nargs="+", required=True, help="presets, run folders or .keras files"
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.data.datasets import open_dataset
     from keras_vad.evaluation.evaluate import FRAME_SCORES, evaluate
     from keras_vad.evaluation.results import ROW_NORMALISED_FLOW
-    from keras_vad.evaluation.steps import published_steps, render_steps, write_steps
+    from keras_vad.evaluation.steps import published_steps, read_steps, render_steps, write_steps
     from keras_vad.evaluation.trivial import TRIVIAL_BASELINES
     from keras_vad.zoo import origin_of
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rows.append({**about, "step": step.name, "auroc_micro": figure, "chosen": step.chosen})
     rows.sort(key=lambda row: not row["preset"])  # the trivial baselines last
     print(render_steps(rows, dataset.name))
-    write_steps(args.table, rows)
+    write_steps(args.table, [*(row for row in read_steps(args.table) if row["dataset"] != dataset.name), *rows])
     print(f"figures: {args.table}; python tools/results.py puts them into the documents")
     return 0
 
