@@ -24,7 +24,7 @@ from keras_vad.data.cache import FrameCache
 from keras_vad.data.video import Labels, Video
 from keras_vad.errors import VadError
 from keras_vad.evaluation.metrics import auroc, average_precision
-from keras_vad.evaluation.trivial_cuboids import TRIVIAL_CUBOID_SCORES, TrivialCuboids, box_means
+from keras_vad.evaluation.trivial_cuboids import TRAINING_WINDOWS, TRIVIAL_CUBOID_SCORES, TrivialCuboids, box_means
 from keras_vad.window import Window
 
 _BATCH = 4  # windows scored at once
@@ -164,7 +164,8 @@ def score_cuboids(
         input_signature=[tf.TensorSpec((None, window.length, *window.size, 3), tf.uint8)],
         autograph=False,
     )
-    training = [cache.get(video, window.size) for video in dataset.train_videos()]
+    normal = dataset.train_videos()
+    training = [cache.get(video, window.size) for video in normal[:: -(-len(normal) // TRAINING_WINDOWS) or 1]]
     trivial = TrivialCuboids(training, window, detector.grid, detector.cuboid_size, detector.cuboid_step)
     scores, shares, windows = [], [], 0
     trivial_scores: dict[str, list[np.ndarray]] = {name: [] for name in TRIVIAL_CUBOID_SCORES}
