@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--only", nargs="+", metavar="ROW", help="labels or numbers of rows (default: all)")
     add("--run-dir", type=Path, help="folder of all runs and figures (default: runs/ablations-RECIPE-seedSEED)")
     add("--output", metavar="FILE", type=Path, help="write the Markdown to a file, too")
+    add("--log", metavar="DIR", type=Path, help="keep table, configurations, metrics and figures, as in zoo/logs/TABLE")
     add("--picture", metavar="FILE", type=Path, help="draw the first figure against the number of training frames")
     args = parser.parse_args(argv)
     if not args.list and None in (args.table, args.dataset, args.data_dir):
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     from keras_vad.data import open_dataset
+    from keras_vad.evaluation.run_log import told_command
     from keras_vad.report.growth import draw_growth
     from keras_vad.training.ablation_run import AblationRun
     from keras_vad.training.ablations import FIGURES, list_ablations, load_ablation
@@ -56,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(markdown, end="")
     if args.output is not None:
         write_text(args.output, markdown)
+    if args.log is not None:
+        ablation.write_log(args.log, told_command("tools/ablate.py", sys.argv[1:] if argv is None else argv))
     if args.picture is not None:
         growth, name = ablation.growth(), FIGURES[table.figures[0]]
         draw_growth(

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    import yaml
     from rich.progress import track
 
     import keras_vad
@@ -47,18 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.files import write_text
     from keras_vad.models.registry import model_key
     from keras_vad.versions import git_revision
+    from keras_vad.zoo import origin_of
 
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
-    config = Path(args.model) / "config.yaml"
-    run = yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {}
+    training = origin_of(args.model).training or {}
     detector = keras_vad.load(args.model)
     dataset = open_dataset(args.dataset, args.data_dir)
     report = {
         "model": model_key(detector),
-        "recipe": run.get("recipe"),
-        "seed": run.get("seed"),
-        "training_cuboids": _training_cuboids(Path(args.model), run, detector),
+        "recipe": training.get("recipe"),
+        "seed": training.get("seed"),
+        "training_cuboids": _training_cuboids(Path(args.model), training, detector),
         "data_fingerprint": dataset.fingerprint(),
         "git": git_revision(),
         **cuboid_report(
@@ -77,18 +76,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _training_cuboids(folder: Path, run: dict[str, Any], detector: Any) -> int | None:
-    """Cuboids that training has seen, repeated ones each time; ``None`` without a run folder."""
-    report = folder / "report.json"
-    if not report.is_file():
+def _training_cuboids(folder: Path, training: Mapping[str, Any], detector: Any) -> int | None:
+    """Cuboids that training has seen, repeated ones each time; ``None`` if nothing says how many steps it had."""
+    report, options = folder / "report.json", (training.get("options") or {}).get("training") or {}
+    done = json.loads(report.read_text("utf-8")) if report.is_file() else options
+    if not done.get("epochs") or not done.get("steps_per_epoch"):
         return None
-    done = json.loads(report.read_text("utf-8"))
     of_window = detector.cuboids_per_window or detector.grid[0] * detector.grid[1]
-    return int(done["epochs"] * done["steps_per_epoch"] * run["training"]["batch_size"] * of_window)
+    return int(done["epochs"] * done["steps_per_epoch"] * options["batch_size"] * of_window)
 
 
 def _print(report: dict[str, Any]) -> None:
-    """Two lines for each row: at the threshold with the best F1, and at the one from normal cuboids."""
+    """Two lines for each row: at the threshold with the best F1, and at the one from normal cuboids.
+
+    The trivial scores have one each, as they have no threshold from normal cuboids.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -98,19 +100,24 @@ def _print(report: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for title in ("anomalous", "AUROC", "threshold", "T", "accuracy", "F1", "precision", "recall"):
+    for title in ("anomalous", "AUROC", "T of", "T", "accuracy", "F1", "precision", "recall"):
         table.add_column(title, justify="right", no_wrap=True)
 
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{100 * value:.2f}"
 
-    for row in report["by_minimum_share"]:
+    for number, row in enumerate(report["by_minimum_share"]):
         about = [f"{row['anomalous']} (> {percent(row['minimum_share'])})", percent(row["auroc"])]
-        for name, prefix in (("best F1", ""), ("normal", "normal_")):
-            threshold = row[f"{prefix}threshold"]
-            figures = [percent(row[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
-            table.add_row(*about, name, "–" if threshold is None else f"{threshold:.2f}", *figures)
-            about = ["partial left out" if row["partial"] == "left out" else "", ""]
+        lines = [(about, "best F1", "", row), (["", ""], "normal", "normal_", row)]
+        for name, rows in report["trivial"].items():
+            shown = [name.removeprefix("trivial_"), percent(rows[number]["auroc"])]
+            lines.append((shown, "best F1", "", rows[number]))
+        if row["partial"] == "left out":
+            lines[1][0][0] = "partial left out"
+        for shown, name, prefix, figures in lines:
+            threshold = figures[f"{prefix}threshold"] if figures is row else None  # trivial ones have no unit to note
+            cells = [percent(figures[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
+            table.add_row(*shown, name, "–" if threshold is None else f"{threshold:.2f}", *cells)
     Console().print(table)
 
 

@@ -1,6 +1,7 @@
 """Evaluate a model, or two as one, on the test videos of a data set, with the trivial baselines beside it."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -33,20 +34,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--smoothing",
         metavar="N",
         type=int,
-        help="also measure a causal mean over N frames (default: the recipe's, of two the longer one; 1, none, without "
-        "a run folder)",
+        help="also measure a causal mean over N frames (default: the recipe's, of two the longer one; 1, none, for a "
+        "single file)",
     )
     parser.add_argument("--fps", type=float, help="frames a second of videos that do not tell theirs")
     parser.add_argument("--results", metavar="CSV", type=Path, help="put the rows into this table, as zoo/results.csv")
-    parser.add_argument("--recipe", help="recipe it was trained with, for the table (default: the run folder's)")
-    parser.add_argument("--seed", type=int, help="seed it was trained with, for the table (default: the run folder's)")
-    parser.add_argument("--log", default="", help="path of its training log in the repository, for the table")
+    parser.add_argument("--recipe", help="recipe it was trained with, for the table (default: what is known)")
+    parser.add_argument("--seed", type=int, help="seed it was trained with, for the table (default: what is known)")
+    parser.add_argument(
+        "--log",
+        metavar="DIR",
+        type=Path,
+        help="write or refresh its log, such as zoo/logs/RUN: configuration and metrics of the run folder, a summary",
+    )
+    parser.add_argument("--no-baselines", action="store_true", help="leave the trivial baselines out")
     parser.add_argument("--report", metavar="HTML", type=Path, help="write a page with curves, events and frames")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file and the page if they exist")
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    import yaml
     from rich.progress import track
 
     import keras_vad
@@ -55,17 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.errors import VadError
     from keras_vad.evaluation.evaluate import evaluate
     from keras_vad.evaluation.results import read_results, update_results
+    from keras_vad.evaluation.run_log import told_command, write_log
     from keras_vad.files import write_text
     from keras_vad.report import MAP_SIZE
+    from keras_vad.zoo import origin_of
 
-    models = [args.model] if args.second is None else [args.model, args.second]
-    configs = [Path(model) / "config.yaml" for model in models]
-    runs = [yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {} for config in configs]
-    smoothings = [run.get("scoring", {}).get("smoothing", 1) for run in runs]
-    smoothing = max(smoothings) if args.smoothing is None else args.smoothing
-    recipes, seeds = [run.get("recipe", "") for run in runs], {run.get("seed") for run in runs}
-    if smoothing < 1:
-        raise VadError(f"--smoothing is {smoothing}, but must be at least 1 frame (no smoothing).")
+    if args.smoothing is not None and args.smoothing < 1:
+        raise VadError(f"--smoothing is {args.smoothing}, but must be at least 1 frame (no smoothing).")
     if args.fps is not None and args.fps <= 0:
         raise VadError(f"--fps is {args.fps:g}, but must be above 0.")
     for file in (args.json, args.report):
@@ -73,18 +75,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise VadError(f"{file} exists; choose another file or give --overwrite.")
     if args.results is not None:
         read_results(args.results)  # a table with other columns must not stop the tool after an hour of scoring
-        if args.seed is None and len(seeds) > 1:
-            raise VadError("the two models do not tell one and the same seed, but the table has one; give --seed.")
+    models = [args.model] if args.second is None else [args.model, args.second]
+    configs = [Path(model) / "config.yaml" for model in models]
+    trainings = [origin_of(model).training or {} for model in models]
+    smoothings = [((training.get("options") or {}).get("scoring") or {}).get("smoothing", 1) for training in trainings]
+    recipes, seeds = [training.get("recipe") or "" for training in trainings], {one.get("seed") for one in trainings}
+    if args.results is not None and args.seed is None and len(seeds) > 1:
+        raise VadError("the two models do not tell one and the same seed, but the table has one; give --seed.")
     detectors, dataset = [keras_vad.load(model) for model in models], open_dataset(args.dataset, args.data_dir)
     report = evaluate(
         detectors[0],
         dataset,
         FrameCache(),
-        smoothing,
+        max(smoothings) if args.smoothing is None else args.smoothing,
         second=detectors[1] if args.second is not None else None,
         recipe=("+".join(recipes) if all(recipes) else "") if args.recipe is None else args.recipe,
         seed=(seeds.pop() if len(seeds) == 1 else None) if args.seed is None else args.seed,
-        log=args.log,
+        log=_told_log(args.log, args.results),
+        baselines=not args.no_baselines,
         fps=args.fps,
         map_size=None if args.report is None else MAP_SIZE,
         track=partial(track, description="scoring"),
@@ -93,6 +101,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json is not None:
         write_text(args.json, report.to_json())
         print(f"all figures: {args.json}")
+    if args.log is not None:
+        arguments = sys.argv[1:] if argv is None else argv
+        write_log(
+            args.log,
+            json.loads(report.to_json()),
+            run=configs[0].parent if args.second is None and configs[0].is_file() else None,
+            parts=[] if args.second is None else [Path(model).name for model in models],
+            command=told_command("tools/evaluate.py", arguments),
+        )
+        print(f"log: {args.log}")
     if args.results is not None:
         update_results(args.results, report.rows)
         print(f"table of results: {args.results}")
@@ -100,6 +118,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write_page(args.report, report, dataset, configs, args.overwrite)
         print(f"page: {args.report}")
     return 0
+
+
+def _told_log(log: Path | None, results: Path | None) -> str:
+    """The path of a log as the table has it: from the folder above the one that the table lies in."""
+    if log is None:
+        return ""
+    root = Path.cwd() if results is None else results.resolve().parent.parent
+    return log.resolve().relative_to(root).as_posix() if log.resolve().is_relative_to(root) else log.name
 
 
 def _write_page(

@@ -5,6 +5,7 @@ Examples: python tools/train.py --model adv3dcae --dataset ucsdped2 --data-dir U
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -98,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name=args.name or stem,
         resume=args.resume,
         source=source,
+        command=shlex.join(["python", "tools/train.py", *(sys.argv[1:] if argv is None else argv)]),
     )
     if args.seeds is not None:
         folder = Path("runs") / f"{stem}-seed{{seed}}" if args.run_dir is None else args.run_dir / "seed{seed}"

@@ -67,6 +67,7 @@ class RunOptions:
         name: Name of the exported model.
         resume: Whether to go on with the run in ``run_dir``.
         source: The trained detector to start from; ``None`` starts from random weights.
+        command: The command line that started the run, for its ``config.yaml``; ``None`` from Python.
     """
 
     model: str
@@ -82,6 +83,7 @@ class RunOptions:
     name: str
     resume: bool = False
     source: Source | None = None
+    command: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that a resumed run must agree with: what decides the weights."""
@@ -98,8 +100,8 @@ class RunOptions:
 def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path | None:
     """Train, calibrate, save and export a detector.
 
-    The run folder then holds ``config.yaml`` (every choice, data fingerprint, versions, git revision), ``metrics.csv``,
-    ``train.log``, ``tensorboard/``, ``checkpoints/``, ``detector.keras`` and ``report.json``.
+    The run folder then holds ``config.yaml`` (every choice, data fingerprint, versions, git revision, command),
+    ``metrics.csv``, ``train.log``, ``tensorboard/``, ``checkpoints/``, ``detector.keras`` and ``report.json``.
 
     Args:
         options: See ``RunOptions``.
@@ -456,6 +458,7 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
     config = {
         **_decisive(options, dataset),
+        "command": options.command,
         "data_dir": str(options.data_dir),
         "strategy": options.strategy,
         "devices": options.devices,

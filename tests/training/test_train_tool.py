@@ -119,6 +119,7 @@ def check_run_folder(run, shapes):
     assert config["data_fingerprint"] == open_dataset("shapes", shapes).fingerprint()
     assert set(config["versions"]) == {"keras_vad", "tensorflow", "keras", "numpy", "python"}
     assert config["git"]
+    assert config["command"].startswith("python tools/train.py --model adv3dcae ")
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
