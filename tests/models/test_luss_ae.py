@@ -599,7 +599,8 @@ def test_defaults_are_the_papers():
     paper = {"window_length": 16, "tasks": ["reconstruction", "prediction", "playback"], "error": "bpe"}
     paper |= {"loss_weights": [0.6, 0.4, 1.0], "score_weights": [0.1, 0.8, 1.0], "playback_rates": [2, 3, 4, 5]}
     paper |= {"accelerated_share": 0.5, "rescaling": "robust", "learning_rate": 1e-4, "pooling": "mean"}
-    paper |= {"task_scaling": "none", "subtract_background": False, "input_scale": 1.0}
+    paper |= {"task_scaling": "none", "subtract_background": False, "input_scale": 1.0, "mixed_playback": False}
+    paper |= {"rescaled": "sum"}
     assert {name: config[name] for name in paper} == paper
     assert build().paper_rescaling == "robust"
     assert build(rescaling="min_max").paper_rescaling == "min_max"
