@@ -28,7 +28,7 @@ from keras_vad.window import Window, as_size
 TASKS = ("reconstruction", "prediction", "playback")
 ERRORS = ("mse", "pse", "bpe")
 _SHARPNESS = 4.0  # of the pooling of the local head's logits: 0 would be their mean, infinity their maximum
-_PART_RATE, _TILES = 1.5, (3, 4)  # of the health of the playback task
+_PART_RATE, _TILES, _PULLED = 1.5, (3, 4), 4  # of the health of the playback task; the last one in batches
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
@@ -108,7 +108,13 @@ class LussAE(VideoAnomalyDetector):
     """
 
     paper = "Lohani et al. 2023: Leveraging Unsupervised and Self-Supervised Learning for Video Anomaly Detection"
-    health_figures = ("reconstruction_of_mean", "prediction_of_mean", "prediction_of_copy", "playback_of_part")
+    health_figures = (
+        "reconstruction_of_mean",
+        "prediction_of_mean",
+        "prediction_of_copy",
+        "playback_of_part",
+        "playback_pull",
+    )
 
     def __init__(
         self,
@@ -393,7 +399,8 @@ class LussAE(VideoAnomalyDetector):
             latent over that given a clip's own: 1 if it ignores the latent. ``prediction_of_copy``, the squared
             error of the last frame, taken for the next one, over that of the prediction. ``playback_of_part``, the
             share of clips that look faster when their busiest tile, a twelfth of the frame, is played 1.5 times as
-            fast: 0.5 by chance.
+            fast: 0.5 by chance. ``playback_pull``, the norm of the encoder's gradient from the weighted playback loss
+            over that from the other weighted losses: the encoder learns from the larger one.
         """
         pairs = [frames if isinstance(frames, tuple) else (frames, frames) for frames in batches]
         figures: dict[str, float] = {}
@@ -410,7 +417,22 @@ class LussAE(VideoAnomalyDetector):
         if pairs and self.playback_head is not None:
             told = [self._tells_a_fast_part(frames) for _, frames in pairs]
             figures["playback_of_part"] = float(tf.reduce_mean(tf.concat(told, axis=0)))
+            if self.decoder is not None:
+                pulls = [self._pulls(pair) for pair in pairs[:_PULLED]]
+                of_playback, of_others = (float(tf.add_n(norms)) for norms in zip(*pulls, strict=True))
+                figures["playback_pull"] = of_playback / of_others
         return figures
+
+    def _pulls(self, frames: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Norms of the encoder's gradients from the playback loss and from the others, both weighted."""
+        weights = dict(self._weighted(self.loss_weights))
+        with tf.GradientTape(persistent=True) as tape:
+            losses = self.compute_losses(frames, training=False)
+            playback = weights["playback"] * losses["playback"]
+            others = tf.add_n([weights[task] * loss for task, loss in losses.items() if task != "playback"])
+        learning = self.encoder.trainable_variables
+        of_playback, of_others = (tf.linalg.global_norm(tape.gradient(loss, learning)) for loss in (playback, others))
+        return of_playback, of_others
 
     def _squared_errors(self, clips: Sequence[tf.Tensor], latents: Sequence[tf.Tensor]) -> dict[str, float]:
         """Means over batches of as many clips each."""

@@ -404,6 +404,29 @@ def test_health_plays_the_busiest_tile_faster(head, monkeypatch):
     )  # frame 10 or 11 in place of 7, beside a part that is as it was
 
 
+def test_health_compares_what_pulls_at_the_encoder():
+    def pull(*loss_weights):
+        detector = build(loss_weights=loss_weights)
+        found = detector.health([tf.constant(raw_windows(detector))])
+        return found["playback_pull"], detector
+
+    both, detector = pull(0.5, 0.5, 0.25)
+    assert pull(0.25, 0.25, 0.5)[0] == pytest.approx(4.0 * both, rel=1e-4)
+    frames, before = tf.constant(raw_windows(detector)), detector.encoder.get_weights()
+
+    def moved(tasks):
+        with tf.GradientTape() as tape:
+            losses = detector.compute_losses(frames, training=False)
+            loss = tf.add_n([losses[task] * weight for task, weight in tasks.items()])
+        gradients = tape.gradient(loss, detector.encoder.trainable_variables)
+        return np.sqrt(sum(np.sum(np.square(gradient.numpy(), dtype=float)) for gradient in gradients))
+
+    expected = moved({"playback": 0.25}) / moved({"reconstruction": 0.5, "prediction": 0.5})
+    assert both == pytest.approx(expected, rel=1e-4)
+    for weight, value in zip(detector.encoder.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)  # nothing is learned, nor are statistics moved
+
+
 # --- Scores of absent tasks, rescaling ---
 
 
@@ -576,7 +599,8 @@ def test_defaults_are_the_papers():
     paper = {"window_length": 16, "tasks": ["reconstruction", "prediction", "playback"], "error": "bpe"}
     paper |= {"loss_weights": [0.6, 0.4, 1.0], "score_weights": [0.1, 0.8, 1.0], "playback_rates": [2, 3, 4, 5]}
     paper |= {"accelerated_share": 0.5, "rescaling": "robust", "learning_rate": 1e-4, "pooling": "mean"}
-    paper |= {"task_scaling": "none", "subtract_background": False, "input_scale": 1.0}
+    paper |= {"task_scaling": "none", "subtract_background": False, "input_scale": 1.0, "mixed_playback": False}
+    paper |= {"rescaled": "sum"}
     assert {name: config[name] for name in paper} == paper
     assert build().paper_rescaling == "robust"
     assert build(rescaling="min_max").paper_rescaling == "min_max"
