@@ -22,6 +22,7 @@ TABLES = [
     *("jacob2019-figure5", "jacob2019-table"),
     *("chang2022-table2", "chang2022-table3", "li2021-table4", "li2021-table5"),
     *(f"lohani2023-table{number}" for number in (2, 3, 4, 5)),
+    "sun2020-scores",
     *(f"sun2020-table{number}" for number in (5, 6, 7, 8, 9)),
 ]
 
