@@ -262,7 +262,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         """Set the optimizers of appearance (or of the only stream), motion and centres; by default section 4.2's.
 
         Each counts steps of its own. With one for both streams, the one that learns later would begin with steps up to
-        six times as large as its learning rate says: Adam's correction for moments that start at 0 would be over.
+        6.6 times as large as its learning rate says: Adam's correction for moments that start at 0 would be over.
         """
         super().compile(optimizer, **kwargs)
         self.motion_optimizer = motion_optimizer or self.loss_scaling(self.default_optimizer())
