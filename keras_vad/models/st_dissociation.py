@@ -23,7 +23,6 @@ _STRIDE = 16  # of the attention maps; half of it is the stride of the codes
 _PRETRAINING, _ALTERNATION = 50, 100  # epochs, section 4.2 (UCSD Ped2)
 _CENTRES_SHARE = 0.2  # of the alternation
 _ALONE = "pretraining"  # how the names of phases before k-means begin
-_FRAMES_A_WINDOW = 3  # of a batch of single frames
 _KMEANS_CODES = 10_000
 
 
@@ -77,8 +76,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         code_norm: What each stream's code is divided by when they are joined: the ``"sum"`` of its magnitudes (the
             public code), or its ``"length"`` (ours), so that each is half of the joined code.
         pretraining: Whether the streams learn ``"together"`` from windows before k-means (the paper) or ``"apart"``
-            (ours): appearance from single frames, then motion from windows. Neither sees the other then, and a frame is
-            cheaper than a window.
+            (ours): appearance from single frames, for twice the epochs, then motion from windows. Neither sees the
+            other then; appearance needs more steps than motion, and a step of it costs about half of one of both.
         cycles: How many times networks and centres take turns.
         error: ``"squared"``, the mean square over RGB of a pixel's residual, or ``"norm"``, its norm over RGB (eq. 13
             by its letter).
@@ -211,9 +210,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             appearance, motion = networks[:2], networks[2:]
             frame = Window(length=1, size=self.image_size, channels=3)
             phases = [
-                TrainingPhase(
-                    f"{_ALONE} of appearance", _PRETRAINING, appearance, alone, None, None, (frame,), _FRAMES_A_WINDOW
-                ),
+                TrainingPhase(f"{_ALONE} of appearance", 2 * _PRETRAINING, appearance, alone, windows=(frame,)),
                 TrainingPhase(f"{_ALONE} of motion", _PRETRAINING, motion, alone),
             ]
         else:
@@ -262,7 +259,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         """Set the optimizers of appearance (or of the only stream), motion and centres; by default section 4.2's.
 
         Each counts steps of its own. With one for both streams, the one that learns later would begin with steps up to
-        six times as large as its learning rate says: Adam's correction for moments that start at 0 would be over.
+        6.6 times as large as its learning rate says: Adam's correction for moments that start at 0 would be over.
         """
         super().compile(optimizer, **kwargs)
         self.motion_optimizer = motion_optimizer or self.loss_scaling(self.default_optimizer())

@@ -233,9 +233,9 @@ def test_appearance_learns_from_single_frames_when_the_streams_learn_apart():
     appearance, motion = phases[:2]
     assert appearance.trainable == ("appearance_encoder", "appearance_decoder")
     assert [window.frames for window in appearance.windows] == [(0,)]
-    assert appearance.batch_factor > 1
+    assert appearance.epochs == 2 * motion.epochs
     assert motion.trainable == ("motion_encoder", "motion_decoder")
-    assert (motion.windows, motion.batch_factor) == ((), 1)
+    assert motion.windows == ()
     assert [bool(phase.on_start) for phase in phases[:4]] == [False, False, True, False]
     together = SpatioTemporalDissociation(**TINY).phases()
     assert [phase.name for phase in phases[2:]] == [phase.name for phase in together[1:]]
