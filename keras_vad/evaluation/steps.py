@@ -98,16 +98,16 @@ def published_steps(
         return [*steps, *(Step(name, None) for name in ("smoothing_chosen", "weights_chosen"))]
     by_frames = {frames: measured(rescaled(own, frames, rescaling)) for frames in range(1, LONGEST_FRAMES + 1, 2)}
     frames = max(by_frames, key=lambda n: (by_frames[n], -n))
-    steps.append(Step("smoothing_chosen", by_frames[frames], f"{frames} frames"))
+    steps.append(Step("smoothing_chosen", by_frames[frames], f"{frames} frames" if frames > 1 else "no smoothing"))
     candidates = {"own": np.concatenate(rescaled(own, frames, rescaling))}
     candidates |= {name: np.concatenate(rescaled(series, frames, "min_max")) for name, series in named.items()}
     best, weights = _weights_by_labels(candidates, truth)
-    told = " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights)
+    told = " + ".join(name if weight == 1 else f"{weight:g} {name}" for name, weight in weights.items())
     return [*steps, Step("weights_chosen", best, told)]
 
 
-def _weights_by_labels(scores: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[float, list[tuple[str, float]]]:
-    """A sum of scores that has a high AUROC on these very labels, and what it is made of."""
+def _weights_by_labels(scores: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[float, dict[str, float]]:
+    """The AUROC of a sum of scores that is high on these very labels, and the weights of the scores in it."""
 
     def measured(values: np.ndarray) -> float:
         value = auroc(truth, values)
@@ -115,14 +115,14 @@ def _weights_by_labels(scores: Mapping[str, np.ndarray], truth: np.ndarray) -> t
         return value
 
     first = max(scores, key=lambda name: measured(scores[name]))
-    total, best, chosen = scores[first], measured(scores[first]), [(first, 1.0)]
+    total, best, chosen = scores[first], measured(scores[first]), {first: 1.0}
     for _ in range(ROUNDS):
         tried = {(name, weight): measured(total + weight * scores[name]) for name in scores for weight in WEIGHTS}
         name, weight = max(tried, key=lambda one: tried[one])
         if tried[name, weight] <= best:
             break
         total, best = total + weight * scores[name], tried[name, weight]
-        chosen.append((name, weight))
+        chosen[name] = chosen.get(name, 0.0) + weight
     return best, chosen
 
 
