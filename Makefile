@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export NO_MKDOCS_2_WARNING := 1
 export DENO_DIR ?= $(abspath $(VENV))/.deno
 export DENO_NO_UPDATE_CHECK := 1
 SCRIPTS := keras_vad/report/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format results picture clean
+.PHONY: help venv demo test lint format docs results picture clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' Makefile | expand -t 12
@@ -39,6 +40,9 @@ format: $(INSTALLED)  ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/deno fmt --quiet --config $(SCRIPTS)/deno.json $(SCRIPTS)
+
+docs: $(INSTALLED)  ## build the documents as a site, build/site/index.html; a link that leads nowhere fails
+	@$(BIN)/mkdocs build --quiet
 
 results: $(INSTALLED)  ## make the tables of results in the documents from zoo/results.csv
 	@$(BIN)/python tools/results.py

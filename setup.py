@@ -47,6 +47,8 @@ setup(
             "playwright>=1.50",
             "ruff>=0.15",
             "mypy>=1.15",
+            "mkdocs-material>=9.6",
+            "mkdocstrings[python]>=1.0",
             "types-PyYAML",
             "deno>=2.9",
         ],
