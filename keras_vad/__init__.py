@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "list_models": "keras_vad.models.registry",
     "build": "keras_vad.models.registry",
-    "load": "keras_vad.zoo",
+    "load": "keras_vad.presets.resolve",
     "list_presets": "keras_vad.presets.pull",
     "pull": "keras_vad.presets.pull",
     "VadError": "keras_vad.errors",

@@ -8,7 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is one for each core, so thread
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # Pages and ablations are tested with the contract's configurations, so it may be imported before tests/models is.
-pytest.register_assert_rewrite("tests.models.detector_contract")
+pytest.register_assert_rewrite("keras_vad.testing.detector_contract")
 
 # A shared machine may be slow at any moment; a property holds or not whatever the time.
 settings.register_profile("untimed", deadline=None)

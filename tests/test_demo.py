@@ -9,10 +9,8 @@ import pytest
 
 from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
+from tests.environment import PATHS, ROOT
 from tools.demo import main
-
-ROOT = Path(__file__).parents[1]
-PATHS = f"{ROOT}{os.pathsep}{ROOT / 'serving' / 'client'}"
 
 
 def test_makes_all_results_also_over_those_of_a_run_before(tmp_path: Path) -> None:

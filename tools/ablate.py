@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
-from keras_vad.files import write_text
+from keras_vad.cli.process import load_tensorflow, run
+from keras_vad.common.files import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 from keras_vad.errors import VadError
 
 
@@ -36,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
+    from keras_vad.artifacts.saved_model import check_name, export
+    from keras_vad.common.files import write_text
     from keras_vad.data import FrameCache, held_out_of_run, open_dataset
-    from keras_vad.export import check_name, export
-    from keras_vad.files import write_text
+    from keras_vad.presets.resolve import origin_of
     from keras_vad.scoring.calibrate import told_calibration
-    from keras_vad.zoo import origin_of
 
     check_name(args.name)
     dataset = open_dataset(args.dataset, args.data_dir)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,13 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.progress import track
 
     import keras_vad
+    from keras_vad.common.files import write_text
+    from keras_vad.common.revision import git_revision
     from keras_vad.data.cache import FrameCache
     from keras_vad.data.datasets import open_dataset
     from keras_vad.errors import VadError
     from keras_vad.evaluation.cuboids import cuboid_report
-    from keras_vad.files import write_text
     from keras_vad.models.registry import model_key
-    from keras_vad.versions import git_revision
 
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise VadError(f"{args.json} exists; choose another file or give --overwrite.")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_vad.cli import run
+from keras_vad.cli.process import run
 from keras_vad.errors import VadError
 
 TOOLS = Path(__file__).resolve().parent

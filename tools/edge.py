@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 from keras_vad.errors import VadError
 
 
@@ -36,12 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
-    from keras_vad.card import CARD_NAME, card_text, model_card
+    from keras_vad.artifacts.card import CARD_NAME, card_text, model_card
+    from keras_vad.artifacts.litert import MODEL_NAME, EdgeDetector, calibration_of, convert
+    from keras_vad.common.files import appearing, write_text
     from keras_vad.data import open_dataset
-    from keras_vad.edge import MODEL_NAME, EdgeDetector, calibration_of, convert
     from keras_vad.evaluation.drift import measure_drift
-    from keras_vad.files import appearing, write_text
-    from keras_vad.zoo import card_of, origin_of
+    from keras_vad.presets.resolve import card_of, origin_of
 
     detector = keras_vad.load(args.model)
     dataset = open_dataset(args.dataset, args.data_dir)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 
 if TYPE_CHECKING:
     from keras_vad.data.base import VideoDataset
@@ -50,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.progress import track
 
     import keras_vad
+    from keras_vad.common.files import write_text
     from keras_vad.data.cache import FrameCache
     from keras_vad.data.datasets import open_dataset
     from keras_vad.errors import VadError
     from keras_vad.evaluation.evaluate import evaluate
     from keras_vad.evaluation.results import read_results, update_results
-    from keras_vad.files import write_text
     from keras_vad.report import MAP_SIZE
 
     models = [args.model] if args.second is None else [args.model, args.second]

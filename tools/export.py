@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,10 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
-    from keras_vad.card import calibration_of_run
-    from keras_vad.export import export
-    from keras_vad.names import check_name
-    from keras_vad.zoo import card_of, origin_of
+    from keras_vad.artifacts.card import calibration_of_run
+    from keras_vad.artifacts.saved_model import export
+    from keras_vad.common.names import check_name
+    from keras_vad.presets.resolve import card_of, origin_of
 
     check_name(args.name)
     run_folder = Path(args.model)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 from keras_vad.errors import VadError
 
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    from keras_vad.card import training_of_run
+    from keras_vad.artifacts.card import training_of_run
     from keras_vad.data import held_out_of_run, open_dataset
     from keras_vad.presets.publish import publish
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
+from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
-from keras_vad.files import write_text
 
 if TYPE_CHECKING:
     from keras_vad.data.video import Video
@@ -130,9 +130,9 @@ def _score_in_process(
     video: "Video", models: Sequence[str], zoo: Path, map_size: tuple[int, int] | None
 ) -> "tuple[VideoScores, dict[str, object]]":
     import keras_vad
+    from keras_vad.common.revision import git_revision
     from keras_vad.models.registry import by_method
     from keras_vad.scoring.combine import combine
-    from keras_vad.versions import git_revision
 
     detectors = by_method([keras_vad.load(model, zoo) for model in models])
     windows = [one.window for one in detectors.values()]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 
 _MIB = 1 << 20
 _METRICS_PORT = 8501
@@ -68,9 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    from serving import config, logs
-    from serving.server import ServerOptions, serve
-    from serving.store import ModelStore
+    from keras_vad_server import config, logs
+    from keras_vad_server.server import ServerOptions, serve
+    from keras_vad_server.store import ModelStore
 
     logs.configure(args.log_format)
     zoo = Path(args.zoo)

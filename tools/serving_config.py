@@ -1,6 +1,6 @@
 """Write the configuration that TensorFlow Serving, or tools/serve.py, serves a zoo folder by.
 
-Example: python tools/serving_config.py --zoo zoo --base-path /models --output serving/config
+Example: python tools/serving_config.py --zoo zoo --base-path /models --output serving/deploy/config
 """
 
 import argparse
@@ -9,12 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import run
+from keras_vad.cli.process import run
+from keras_vad.common.files import appearing, write_text
+from keras_vad.common.names import version_number
 from keras_vad.errors import VadError
-from keras_vad.files import appearing, write_text
-from keras_vad.names import version_number
-
-STATIC = Path(__file__).parents[1] / "serving" / "config"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--zoo", type=Path, default=Path("zoo"), metavar="DIR", help="zoo folder (default: %(default)s)")
     add("--base-path", default="/models", metavar="DIR", help="where the server sees it (default: %(default)s)")
-    add("--output", type=Path, default=Path("serving/config"), metavar="DIR", help="(default: %(default)s)")
+    add("--output", type=Path, default=Path("serving/deploy/config"), metavar="DIR", help="(default: %(default)s)")
     add("--model", action="append", default=[], metavar="NAME", help="serve this model; may be repeated (default: all)")
     add(
         "--policy",
@@ -55,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (args.tls_key is None) != (args.tls_cert is None) or (args.client_ca and not args.tls_key):
         raise VadError("TLS needs --tls-key and --tls-cert together; --client-ca adds to them.")
 
-    from serving import deployment
+    from keras_vad_server import deployment
 
     versions = deployment.zoo_versions(args.zoo, args.model)
     stable = dict(map(_stable, args.stable))
@@ -86,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with appearing(args.output / "ssl.config") as partial:
             partial.touch(mode=0o600)  # it holds the private key
             partial.write_text(deployment.config_text(secret), "ascii")
-    for name in ("monitoring.config", "ready.sh"):
-        if not (args.output / name).exists():
-            shutil.copy(STATIC / name, args.output / name)
+    for file in deployment.CONFIG_FILES.iterdir():
+        if not (args.output / file.name).exists():
+            shutil.copy(file, args.output / file.name)
     for model in models.model_config_list.config:
         labels = ", ".join(f"{label} {model.version_labels[label]}" for label in sorted(model.version_labels))
         print(f"{model.name}: {labels or f'the newest {args.keep}'}")

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.lib import format as npy
 
+from keras_vad.common.files import locked
 from keras_vad.data.video import Clip, FrameSource, Video
 from keras_vad.errors import VadError
-from keras_vad.files import locked
 from keras_vad.layers.frames import resize_frames
 
 FORMAT_VERSION = 1

@@ -12,9 +12,9 @@ from sklearn.mixture import GaussianMixture
 
 from keras_vad.errors import VadError
 from keras_vad.layers.clustering import ClusterCentres, kmeans, sample_codes
+from keras_vad.layers.losses import dssim
 from keras_vad.layers.seeded import SeededDropout, SeededNoise
 from keras_vad.layers.upsample import UpsampleConv2D
-from keras_vad.losses import dssim
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
 from keras_vad.window import Window, as_size

@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
+from keras_vad.layers.losses import dssim, gradient_difference
 from keras_vad.layers.masked import ChannelMaskedConv2D
-from keras_vad.losses import dssim, gradient_difference
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.scoring.calibrate import apply_calibration

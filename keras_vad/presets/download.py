@@ -9,7 +9,7 @@ import pooch
 
 from keras_vad.errors import VadError
 from keras_vad.presets.index import PresetFile
-from keras_vad.presets.source import Source, SourceError, TransferError
+from keras_vad.presets.store import Source, SourceError, TransferError
 
 Progress = Callable[[int], None]
 _TRIES = 4  # in a row that bring nothing

@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from keras_vad.presets.source import CHUNK, Source, SourceError, TransferError, without_password
+from keras_vad.presets.store import CHUNK, Source, SourceError, TransferError, without_password
 
 _TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 _PATIENCE = Retry(

@@ -8,14 +8,14 @@ from typing import Any
 
 import yaml
 
-from keras_vad.card import CARD_NAME, calibration_of_run, card_text, model_card, training_of_run
+from keras_vad.artifacts.card import CARD_NAME, calibration_of_run, card_text, model_card, training_of_run
+from keras_vad.artifacts.keras_file import DETECTOR_NAME, load_detector
+from keras_vad.common.files import scratch
+from keras_vad.common.names import check_name, versions
 from keras_vad.data.base import Video
 from keras_vad.data.datasets import DATA_TERMS
-from keras_vad.detector_file import DETECTOR_NAME, load_detector
 from keras_vad.errors import VadError
-from keras_vad.files import scratch
 from keras_vad.models.registry import model_key
-from keras_vad.names import check_name, versions
 from keras_vad.presets.index import Preset, PresetFile, changing_index
 from keras_vad.presets.storage import store_in_float16
 

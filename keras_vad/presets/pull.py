@@ -11,12 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from keras_vad.common.files import locked
 from keras_vad.errors import VadError
-from keras_vad.files import locked
 from keras_vad.presets.download import download
 from keras_vad.presets.index import Preset, changing_index, matching, read_index
-from keras_vad.presets.source import Source, SourceError
-from keras_vad.presets.sources import SOURCES_VARIABLE, FolderSource, cache_zoo, open_sources
+from keras_vad.presets.store import Source, SourceError
+from keras_vad.presets.stores import SOURCES_VARIABLE, FolderSource, cache_zoo, open_sources
 
 logger = logging.getLogger(__name__)
 

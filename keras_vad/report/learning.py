@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_vad.common.files import appearing
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 from keras_vad.report.picture import ALARM, CURVE, INK
 
 METRICS_FILE = "metrics.csv"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_vad.common.files import appearing
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 
 PROTOCOLS = ("paper", "deployable")
 OWN_SCORE = "lme4_s1"

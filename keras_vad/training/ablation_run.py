@@ -9,18 +9,18 @@ from typing import Any
 
 import keras
 
+from keras_vad.common.files import write_text
 from keras_vad.data import FrameCache, hold_out, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
 from keras_vad.evaluation.protocols import PROTOCOLS
-from keras_vad.files import write_text
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import get_model
+from keras_vad.presets.resolve import load
 from keras_vad.training.ablations import FIGURES, AblationRow, AblationTable, option_name, training_name
 from keras_vad.training.recipe import recipe_stem
 from keras_vad.training.run import RunOptions, check_same_run, fit_normality, run_training
-from keras_vad.zoo import load
 
 _BASELINES = "baselines.json"
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from keras_vad.files import write_text
+from keras_vad.common.files import write_text
 
 logger = logging.getLogger("keras_vad")
 

@@ -14,7 +14,11 @@ import tensorflow as tf
 import yaml
 
 import keras_vad
-from keras_vad.card import training_of_run
+from keras_vad.artifacts.card import training_of_run
+from keras_vad.artifacts.saved_model import export
+from keras_vad.common.files import appearing, write_text
+from keras_vad.common.names import check_name
+from keras_vad.common.revision import git_revision
 from keras_vad.data import (
     CachedFrames,
     FrameCache,
@@ -25,18 +29,14 @@ from keras_vad.data import (
     window_dataset,
 )
 from keras_vad.errors import VadError
-from keras_vad.export import export
-from keras_vad.files import appearing, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import build
-from keras_vad.names import check_name
 from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, train
 from keras_vad.training.recipe import SECTIONS, Recipe, resolve_recipe
 from keras_vad.training.source import Source
 from keras_vad.training.strategy import check_precision, make_strategy
-from keras_vad.versions import git_revision
 from keras_vad.window import Window
 
 logger = logging.getLogger("keras_vad")

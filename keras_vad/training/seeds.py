@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vad.common.files import write_text
 from keras_vad.data import FrameCache, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.evaluation.evaluate import evaluate
-from keras_vad.files import write_text
+from keras_vad.presets.resolve import load
 from keras_vad.training.run import RunOptions, check_same_run, run_training
-from keras_vad.zoo import load
 
 EVALUATION_FILE = "evaluation.json"
 

@@ -12,8 +12,8 @@ import numpy as np
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase
 from keras_vad.models.registry import build, model_key
+from keras_vad.presets.resolve import Origin, load, origin_of
 from keras_vad.training.recipe import Recipe, resolve_recipe
-from keras_vad.zoo import Origin, load, origin_of
 
 _EPOCHS_SHARE = 0.5  # of the first training; the running statistics of batch normalisation need the time, too
 _LEARNING_RATE_FACTOR = 0.3

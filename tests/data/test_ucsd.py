@@ -6,7 +6,7 @@ import pytest
 from keras_vad.data import open_dataset
 from keras_vad.data.ucsd import UCSDCounts, UCSDDataset
 from keras_vad.errors import VadError
-from tests.data.contract import Contents, DatasetContract
+from keras_vad.testing.dataset_contract import Contents, DatasetContract
 from tests.data.media import gray_frames, write_images
 
 PED2_RANGES = """% which frames of each clip are anomalous

@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import keras_vad
+from keras_vad.testing import fresh_process
 from keras_vad.training.ablations import load_ablation
 from keras_vad.training.recipe import load_recipe
-from tests import fresh_process
 from tests.models.test_contract import TINY
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from keras_vad.evaluation.metrics import auroc
 from keras_vad.evaluation.results import read_results
 from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.local_playback import LocalPlaybackRate
+from keras_vad.presets.resolve import load
 from keras_vad.scoring.calibrate import level_below_share
-from keras_vad.zoo import load
 from tools.evaluate import main as evaluate
 from tools.score import main as score
 

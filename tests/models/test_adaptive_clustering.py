@@ -12,7 +12,7 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import CuboidDetector
 from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE, build_decoder, build_encoder
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {
     "image_size": (32, 45),

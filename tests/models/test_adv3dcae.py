@@ -11,7 +11,7 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.layers.unpooling import MaxPoolWithArgmax
 from keras_vad.models.adv3dcae import Adv3DCAE, build_autoencoder, build_discriminator
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4, 4, 4), "discriminator_channels": (2, 2, 2)}
 
@@ -249,7 +249,7 @@ def test_frames_without_objects_score_zero_and_teach_nothing():
 
 def test_object_crops_cannot_be_exported(tmp_path):
     detector = build(object_crops="foreground", channels=(4, 4, 4), crop_size=16)
-    from keras_vad.export import export
+    from keras_vad.artifacts.saved_model import export
 
     with pytest.raises(VadError, match="cannot be exported: its object detector runs outside the TensorFlow graph"):
         export(detector, tmp_path, "objects")

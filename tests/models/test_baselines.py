@@ -10,7 +10,7 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.baselines import ConvAE, ConvLSTMAE, build_conv_autoencoder, build_convlstm_autoencoder
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {
     "conv_ae": {"image_size": (32, 48), "window_length": 4, "channels": (4, 4, 4)},

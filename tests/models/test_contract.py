@@ -3,7 +3,7 @@
 import pytest
 
 import keras_vad
-from tests.models.detector_contract import DetectorContract, Tiny
+from keras_vad.testing.detector_contract import DetectorContract, Tiny
 
 
 def _adv3dcae_parameters():

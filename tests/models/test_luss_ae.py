@@ -10,7 +10,7 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.luss_ae import LussAE, build_autoencoder, build_playback_head, build_prediction_head, error_maps
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4), "playback_rates": (2, 3)}
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import fsspec
 import pytest
@@ -18,10 +17,10 @@ from keras_vad.errors import VadError
 from keras_vad.presets.index import read_index
 from keras_vad.presets.pull import is_intact, list_presets, pull
 from tests.data.media import file_size_limit
+from tests.environment import PATHS, ROOT
 from tests.presets.zoo_server import cut, cut_from_the_start, endless, instead, make_preset, moved, served, stall, whole
 from tools.pull import main
 
-ROOT = Path(__file__).parents[2]
 DETECTOR = "presets/street/1/detector.keras"
 
 
@@ -338,7 +337,7 @@ def test_the_zoo_of_this_repository_is_what_its_index_says():
 
 
 def start(*words):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": PATHS}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "tools" / "pull.py"), *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,

@@ -13,8 +13,9 @@ from client_server import BlockingClient, Proxy
 from keras_vad_client import VadClient
 from tiny_detector import export_tiny
 
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
+from tests.environment import PATHS, ROOT
 
 MODELS_CONFIG = """\
 model_config_list {{
@@ -22,8 +23,6 @@ model_config_list {{
   config {{ name: "other" base_path: "{root}/other" model_platform: "tensorflow" }}
 }}
 """
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +97,7 @@ class ToolServer:
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tools" / "serve.py"), *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": PATHS},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

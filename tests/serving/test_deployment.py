@@ -10,8 +10,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from keras_vad.errors import VadError
-from serving.deployment import batching_parameters
-from serving.protos import BatchingParameters, MonitoringConfig, SSLConfig
+from keras_vad_server.deployment import batching_parameters
+from keras_vad_server.protos import BatchingParameters, MonitoringConfig, SSLConfig
 from tools.serving_config import main
 
 SMALL = {"height": 64, "width": 96, "channels": 1, "length": 16, "chunk_length": 64}

@@ -9,11 +9,11 @@ from keras_vad_client.chunks import Chunk
 from PIL import Image
 
 import keras_vad
+from keras_vad.artifacts.saved_model import export
 from keras_vad.errors import VadError
-from keras_vad.export import export
 from keras_vad.scoring.calibrate import calibration_knots
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
 
 
 def video(n, seed=0):

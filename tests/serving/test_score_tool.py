@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from PIL import Image
 from tiny_detector import WINDOW
 
 from keras_vad.errors import VadError
-
-ROOT = Path(__file__).parents[2]
+from tests.environment import PATHS, ROOT
 
 
 def video(n=40, size=WINDOW.size, seed=0):
@@ -122,6 +120,6 @@ class TestScoreTool:
             "    print([name for name in ('tensorflow', 'grpc', 'numpy') if name in sys.modules])\n"
         )
         result = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code], env={"PYTHONPATH": PATHS}, capture_output=True, text=True, check=True
         )
         assert result.stdout.splitlines()[-1] == "[]"

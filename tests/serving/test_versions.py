@@ -20,10 +20,10 @@ from tensorflow_serving.apis import (
 )
 
 from keras_vad.errors import VadError
-from serving.config import ModelSettings, VersionPolicy, read_models
-from serving.models import WARM_UP_FILE, ServedModel
-from serving.status import RequestError
-from serving.store import ModelStore
+from keras_vad_server.config import ModelSettings, VersionPolicy, read_models
+from keras_vad_server.models import WARM_UP_FILE, ServedModel
+from keras_vad_server.status import RequestError
+from keras_vad_server.store import ModelStore
 from tools import serving_config
 
 Code = grpc.StatusCode
@@ -105,7 +105,7 @@ class TestPolling:
         def stale(folder):
             raise OSError(errno.ESTALE, "Stale file handle")
 
-        monkeypatch.setattr("serving.store._numbered", stale)
+        monkeypatch.setattr("keras_vad_server.store._numbered", stale)
         store.poll()
         assert store.versions("tiny") == [9]
 

@@ -13,15 +13,15 @@ import pytest
 import yaml
 
 import keras_vad
-from keras_vad.card import training_of_run
+from keras_vad.artifacts.card import training_of_run
 from keras_vad.data import hold_out, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.presets.index import PresetFile, read_index
 from keras_vad.presets.publish import publish
+from keras_vad.presets.resolve import Origin, origin_of
 from keras_vad.training.recipe import Recipe
 from keras_vad.training.run import RunOptions, check_same_run
 from keras_vad.training.source import Source, open_source
-from keras_vad.zoo import Origin, origin_of
 from tests.data.media import colour_frames, write_images
 from tests.models.test_contract import TINY
 from tools.train import main

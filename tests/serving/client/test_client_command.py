@@ -23,8 +23,8 @@ from PIL import Image
 from tiny_detector import export_tiny
 
 from keras_vad.data.video import open_video
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "serving" / "client")}
 

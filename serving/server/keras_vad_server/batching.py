@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 
-from serving.config import BatchingOptions
-from serving.models import ServedModel
-from serving.status import RequestError, invalid
+from keras_vad_server.config import BatchingOptions
+from keras_vad_server.models import ServedModel
+from keras_vad_server.status import RequestError, invalid
 
 logger = logging.getLogger(__name__)
 

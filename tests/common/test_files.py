@@ -1,7 +1,7 @@
 import pytest
 
+from keras_vad.common.files import appearing, write_text
 from keras_vad.errors import VadError
-from keras_vad.files import appearing, write_text
 from tests.data.media import file_size_limit
 
 

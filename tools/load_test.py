@@ -1,16 +1,20 @@
-"""A load test of a served model: many camera streams at once, beside the same model called in process.
+"""Load a served model with many camera streams at once, beside the same model called in process.
+
+Example: python tools/load_test.py --model local_playback_ucsdped2 --seconds 600
 
 Server, streams and the calls in process run one after the other or beside each other on the machine at hand, so its
 figures are ratios of one machine, not speeds to quote.
 """
 
+import argparse
+import json
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +26,10 @@ from keras_vad_client import VadClient
 from keras_vad_client.chunks import fit_chunk_length, new_frames
 from keras_vad_client.window import Window
 
+from keras_vad.cli.process import run
 from keras_vad.errors import VadError
 
-ROOT = Path(__file__).resolve().parents[1]
+TOOLS = Path(__file__).resolve().parent
 
 _DISTINCT_FRAMES = 256
 _IN_PROCESS = """
@@ -73,6 +78,26 @@ class _TimedClient(VadClient):
         answer = super()._ask(request, stopped)
         self.seconds.append(time.perf_counter() - started)
         return answer
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one load test and print its result as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add = parser.add_argument
+    add("--model", required=True, help="name in the zoo")
+    add("--zoo", type=Path, default=Path("zoo"), help="zoo folder (default: %(default)s)")
+    add("--streams", type=int, default=16, help="cameras at once (default: %(default)s)")
+    add("--seconds", type=float, default=600.0, help="how long (default: %(default)g)")
+    add("--fps", type=float, help="frames a second of a camera (default: all that the server takes)")
+    add("--chunk", type=int, help="frames in a request (default: the client's)")
+    add(
+        "--max-batch", type=int, default=1, metavar="N", help="chunks that are computed together (default: %(default)s)"
+    )
+    add("--in-process-seconds", type=float, default=30.0, help="of each measurement (default: %(default)g)")
+    args = parser.parse_args(argv)
+    load = Load(args.streams, args.seconds, args.fps, args.chunk)
+    print(json.dumps(load_test(args.zoo, args.model, load, args.max_batch, args.in_process_seconds), indent=2))
+    return 0
 
 
 def load_test(
@@ -206,9 +231,8 @@ class _Server:
         self._batching.flush()
         options = ["--zoo", str(zoo), "--port", "0", "--batching-parameters-file", self._batching.name]
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tools" / "serve.py"), *options],
+            [sys.executable, str(TOOLS / "serve.py"), *options],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert self._process.stdout is not None
         port = None
@@ -233,3 +257,7 @@ class _Server:
         """Resident memory of the process."""
         status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -11,8 +11,8 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_vad.errors import VadError
-from serving.status import RequestError, invalid, status_of
-from serving.tensors import array_of, dtype_name
+from keras_vad_server.status import RequestError, invalid, status_of
+from keras_vad_server.tensors import array_of, dtype_name
 
 DEFAULT_SIGNATURE = "serving_default"
 WARM_UP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.testing.inputs import raw_windows
 from keras_vad.training.loop import Checkpoints, Schedule, train
-from tests.models.inputs import raw_windows
 
 STEPS = 4
 EPOCHS_PER_PHASE = 2

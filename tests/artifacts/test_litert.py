@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 import keras_vad
-from keras_vad.card import CARD_NAME, model_card
+from keras_vad.artifacts.card import CARD_NAME, model_card
+from keras_vad.artifacts.litert import MODEL_NAME, EdgeDetector, calibration_of, calibration_windows, convert
 from keras_vad.data.shapes import make_shapes
-from keras_vad.edge import MODEL_NAME, EdgeDetector, calibration_of, calibration_windows, convert
 from keras_vad.errors import VadError
-from tests.models.inputs import raw_video
+from keras_vad.testing.inputs import raw_video
 from tests.models.test_contract import TINY
 from tools.edge import main
 

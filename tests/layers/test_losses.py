@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vad.losses import dssim, gradient_difference
+from keras_vad.layers.losses import dssim, gradient_difference
 
 
 def images(seed, shape=(2, 16, 20, 3)):

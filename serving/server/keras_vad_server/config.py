@@ -11,8 +11,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import file_system_storage_path_source_pb2, model_server_config_pb2
 
 from keras_vad.errors import VadError
-from serving.protos import BatchingParameters, MonitoringConfig, SSLConfig
-from serving.status import RequestError, invalid
+from keras_vad_server.protos import BatchingParameters, MonitoringConfig, SSLConfig
+from keras_vad_server.status import RequestError, invalid
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _PLATFORM = "tensorflow"

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving.status import invalid
+from keras_vad_server.status import invalid
 
 # A tensor may be sent as one value and a shape. A few bytes must not become gigabytes.
 _LARGEST_EXPANSION = 64 << 20

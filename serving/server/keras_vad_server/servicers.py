@@ -21,13 +21,13 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.batching import Batcher
-from serving.config import model_settings
-from serving.metrics import Metrics
-from serving.models import DEFAULT_SIGNATURE
-from serving.status import RequestError, invalid, status_of
-from serving.store import ModelStore
-from serving.tensors import proto_of
+from keras_vad_server.batching import Batcher
+from keras_vad_server.config import model_settings
+from keras_vad_server.metrics import Metrics
+from keras_vad_server.models import DEFAULT_SIGNATURE
+from keras_vad_server.status import RequestError, invalid, status_of
+from keras_vad_server.store import ModelStore
+from keras_vad_server.tensors import proto_of
 
 logger = logging.getLogger(__name__)
 

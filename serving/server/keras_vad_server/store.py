@@ -11,11 +11,11 @@ from pathlib import Path
 
 import grpc
 
+from keras_vad.common.names import version_number
 from keras_vad.errors import VadError
-from keras_vad.names import version_number
-from serving.config import ModelSettings
-from serving.models import ServedModel
-from serving.status import RequestError, invalid
+from keras_vad_server.config import ModelSettings
+from keras_vad_server.models import ServedModel
+from keras_vad_server.status import RequestError, invalid
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class ModelStore:
     Args:
         zoo: The zoo folder: every ``<zoo>/<name>`` with a ``<version>/saved_model.pb`` is served, in its highest
             version.
-        models: Serve these instead; see ``serving.config.read_models``.
+        models: Serve these instead; see ``keras_vad_server.config.read_models``.
         any_labels: Whether a label may be given to a version that is not available, unless it is taken from another.
 
     Example:

@@ -11,8 +11,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from keras_vad.errors import VadError
-from serving.config import METRICS_PATH
-from serving.store import ModelStore
+from keras_vad_server.config import METRICS_PATH
+from keras_vad_server.store import ModelStore
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)

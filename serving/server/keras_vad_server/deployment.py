@@ -15,11 +15,13 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 from tensorflow_serving.config import model_server_config_pb2
 
+from keras_vad.common.names import version_number
 from keras_vad.errors import VadError
-from keras_vad.names import version_number
-from serving.protos import BatchingParameters, SSLConfig
+from keras_vad_server.protos import BatchingParameters, SSLConfig
 
 POLICIES = ("labels", "latest", "all")
+#: Folder of the files that are the same for every zoo: ``monitoring.config`` and ``ready.sh``, the health check.
+CONFIG_FILES = Path(__file__).with_name("config_files")
 
 _CARD = Path("assets.extra") / "model_card.json"
 _FRAME_RATE = 25  # of the cameras that the waiting time is tuned for

@@ -15,7 +15,7 @@ _SCORES = ("scores", "raw_scores", "frame_offsets")
 
 
 def archive(detector: VideoAnomalyDetector) -> keras.export.ExportArchive:
-    """The detector with its signatures, ready to be written; ``keras_vad.export.export`` says what they are."""
+    """The detector with its signatures, ready to be written; ``saved_model.export`` says what they are."""
 
     def serving_default(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         result = detector.score_chunk(frames)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import keras_vad
+from keras_vad.artifacts.saved_model import DETECTOR_FILE
 from keras_vad.errors import VadError
-from keras_vad.export import DETECTOR_FILE
 
 
 def build(seed):

@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.presets.index import INDEX_NAME, Preset, read_index
-from keras_vad.presets.source import CHUNK, Source, SourceError, TransferError, without_password
+from keras_vad.presets.store import CHUNK, Source, SourceError, TransferError, without_password
 
 SOURCES_VARIABLE = "KERAS_VAD_SOURCES"
 

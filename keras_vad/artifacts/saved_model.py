@@ -8,13 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vad.card import CARD_FILE, CARD_NAME, card_text, model_card
+from keras_vad.artifacts.card import CARD_FILE, CARD_NAME, card_text, model_card
+from keras_vad.artifacts.signatures import archive, signatures_of
+from keras_vad.artifacts.warmup import write_warmup
+from keras_vad.common.files import scratch, write_text
+from keras_vad.common.names import check_name, versions
 from keras_vad.errors import VadError
-from keras_vad.files import scratch, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.names import check_name, versions
-from keras_vad.signatures import archive, signatures_of
-from keras_vad.warmup import write_warmup
 
 DETECTOR_FILE = Path("assets.extra") / "detector.keras"
 
@@ -42,7 +42,7 @@ def export(
       ``channels`` int32 (B,) and ``offsets`` int32 (B, scored frames of a window): all that a client must know.
 
     Beside the graph the version holds the detector itself, warm-up requests for TensorFlow Serving and its card; a copy
-    of the newest version's card lies beside the versions (see ``keras_vad.card``).
+    of the newest version's card lies beside the versions (see ``keras_vad.artifacts.card``).
 
     Args:
         detector: A trained, calibrated detector.

@@ -29,13 +29,13 @@ from tensorflow_serving.apis import (
 )
 
 from keras_vad.errors import VadError
-from serving.batching import Batcher
-from serving.config import METRICS_PATH, BatchingOptions, Tls
-from serving.health import HealthServicer
-from serving.metrics import Metrics, MetricsServer
-from serving.parsing import ParseErrors
-from serving.servicers import ModelServicer, PredictionServicer, RequestsUnderWay
-from serving.store import ModelStore
+from keras_vad_server.batching import Batcher
+from keras_vad_server.config import METRICS_PATH, BatchingOptions, Tls
+from keras_vad_server.health import HealthServicer
+from keras_vad_server.metrics import Metrics, MetricsServer
+from keras_vad_server.parsing import ParseErrors
+from keras_vad_server.servicers import ModelServicer, PredictionServicer, RequestsUnderWay
+from keras_vad_server.store import ModelStore
 
 logger = logging.getLogger(__name__)
 

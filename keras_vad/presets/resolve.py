@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_vad.card import CARD_NAME, training_of_run
-from keras_vad.detector_file import DETECTOR_NAME, load_detector
+from keras_vad.artifacts.card import CARD_NAME, training_of_run
+from keras_vad.artifacts.keras_file import DETECTOR_NAME, load_detector
+from keras_vad.artifacts.saved_model import DETECTOR_FILE
+from keras_vad.common.names import serves_as_name, version_number, versions
 from keras_vad.errors import VadError
-from keras_vad.export import DETECTOR_FILE
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.names import serves_as_name, version_number, versions
 from keras_vad.presets.index import Preset, PresetFile, matching, read_index
 from keras_vad.presets.pull import local_zoos, pull
-from keras_vad.presets.sources import cache_zoo
+from keras_vad.presets.stores import cache_zoo
 
 
 def load(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zoo") -> VideoAnomalyDetector:
@@ -47,7 +47,7 @@ class Origin:
         name: The model's or preset's name; of a run its folder's, of a single file the file's without its suffix.
         version: Its version; ``None`` for runs and single files.
         sha256: Hash of its file.
-        training: Where its weights come from, see ``keras_vad.card.training_of_run``; ``None`` if nothing says so.
+        training: Where its weights come from, see ``card.training_of_run``; ``None`` if nothing says so.
     """
 
     name: str

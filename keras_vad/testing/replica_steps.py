@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.testing.inputs import raw_windows
 from keras_vad.training.strategy import make_strategy
-from tests.models.inputs import raw_windows
 
 
 def one_step(strategy, key, config, initial, batch, freeze):

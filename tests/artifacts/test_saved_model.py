@@ -16,14 +16,14 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_vad
-from keras_vad.card import CARD_FILE
+from keras_vad.artifacts.card import CARD_FILE
+from keras_vad.artifacts.saved_model import DETECTOR_FILE, export
+from keras_vad.artifacts.warmup import WARMUP_FILE
+from keras_vad.common.names import versions
 from keras_vad.errors import VadError
-from keras_vad.export import DETECTOR_FILE, export
 from keras_vad.layers.frames import resize_frames
-from keras_vad.names import versions
 from keras_vad.scoring.calibrate import apply_calibration
-from keras_vad.warmup import WARMUP_FILE
-from serving.deployment import batching_parameters, input_specs
+from keras_vad_server.deployment import batching_parameters, input_specs
 from tests.data.media import file_size_limit
 from tools.export import main
 
@@ -167,7 +167,7 @@ def test_processes_that_publish_at_once_get_a_version_each(detector, tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "import keras_vad\n"
-        "from keras_vad.export import export\n"
+        "from keras_vad.artifacts.saved_model import export\n"
         "folder = Path(sys.argv[1])\n"
         "detector = keras_vad.load(folder / 'detector.keras')\n"
         "print('ready', flush=True)\n"

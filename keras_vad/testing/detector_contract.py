@@ -16,17 +16,16 @@ import pytest
 import tensorflow as tf
 
 import keras_vad
-from keras_vad.card import CARD_FILE
+from keras_vad.artifacts.card import CARD_FILE
+from keras_vad.artifacts.saved_model import DETECTOR_FILE, export
 from keras_vad.data import open_video
 from keras_vad.errors import VadError
-from keras_vad.export import DETECTOR_FILE, export
 from keras_vad.models.detector import TrainingPhase
 from keras_vad.models.registry import get_model, model_key
 from keras_vad.scoring.chunks import fit_chunk_length
+from keras_vad.testing import fresh_process, replica_steps, resumed_run
+from keras_vad.testing.inputs import raw_video, raw_windows
 from keras_vad.training.strategy import check_precision
-from tests import fresh_process
-from tests.models import replica_steps, resumed_run
-from tests.models.inputs import raw_video, raw_windows
 
 # Operations that TensorFlow's Python package has a kernel for and TensorFlow Serving does not run: they call back into
 # Python, or hold a program compiled for one kind of device.
