@@ -35,24 +35,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise VadError(f"{args.json} exists; name another file.")
 
     load_tensorflow()
-    import keras_vad
     from keras_vad.artifacts.saved_model import check_name, export
     from keras_vad.common.files import write_text
     from keras_vad.data import FrameCache, held_out_of_run, open_dataset
-    from keras_vad.presets.resolve import origin_of
+    from keras_vad.presets.resolve import resolve
     from keras_vad.scoring.calibrate import told_calibration
 
     check_name(args.name)
     dataset = open_dataset(args.dataset, args.data_dir)
-    detector = keras_vad.load(args.model, args.output)
+    trained = resolve(args.model, args.output)
+    detector = trained.load()
     cache = FrameCache()
     normal = held_out_of_run(Path(args.model), dataset) or dataset.train_videos()
     videos = [cache.get(video, detector.window.size) for video in normal]
     quantile = {} if args.alarm_quantile is None else {"alarm_quantile": args.alarm_quantile}
     report = detector.calibrate(videos, false_alarms_per_hour=args.false_alarms_per_hour, fps=args.fps, **quantile)
     print("\n".join(told_calibration(report)))
-    training = origin_of(args.model, args.output).training
-    version = export(detector, args.output, args.name, calibration=report, training=training)
+    version = export(detector, args.output, args.name, calibration=report, training=trained.origin.training)
     if args.json is not None:
         write_text(args.json, json.dumps(report, indent=2) + "\n")
     print(f"exported: {version}")

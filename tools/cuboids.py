@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.cli.process import load_tensorflow, run
 
 
@@ -36,7 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    import yaml
     from rich.progress import track
 
     import keras_vad
@@ -50,15 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise VadError(f"{args.json} exists; choose another file or give --overwrite.")
-    config = Path(args.model) / "config.yaml"
-    run = yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {}
+    folder = RunFolder(args.model)
+    run = folder.config()
     detector = keras_vad.load(args.model)
     dataset = open_dataset(args.dataset, args.data_dir)
     report = {
         "model": model_key(detector),
         "recipe": run.get("recipe"),
         "seed": run.get("seed"),
-        "training_cuboids": _training_cuboids(Path(args.model), run, detector),
+        "training_cuboids": _training_cuboids(folder, detector),
         "data_fingerprint": dataset.fingerprint(),
         "git": git_revision(),
         **cuboid_report(
@@ -77,14 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _training_cuboids(folder: Path, run: dict[str, Any], detector: Any) -> int | None:
+def _training_cuboids(folder: RunFolder, detector: Any) -> int | None:
     """Cuboids that training has seen, repeated ones each time; ``None`` without a run folder."""
-    report = folder / "report.json"
-    if not report.is_file():
+    done = folder.report()
+    if not done:
         return None
-    done = json.loads(report.read_text("utf-8"))
     of_window = detector.cuboids_per_window or detector.grid[0] * detector.grid[1]
-    return int(done["epochs"] * done["steps_per_epoch"] * run["training"]["batch_size"] * of_window)
+    return int(done["epochs"] * done["steps_per_epoch"] * folder.config()["training"]["batch_size"] * of_window)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -35,18 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise VadError(f"{args.output} exists; delete it, or name another folder.")
 
     load_tensorflow()
-    import keras_vad
-    from keras_vad.artifacts.card import CARD_NAME, card_text, model_card
+    from keras_vad.artifacts.card import card_text, model_card
+    from keras_vad.artifacts.layout import CARD_NAME
     from keras_vad.artifacts.litert import MODEL_NAME, EdgeDetector, calibration_of, convert
     from keras_vad.common.files import appearing, write_text
     from keras_vad.data import open_dataset
     from keras_vad.evaluation.drift import measure_drift
-    from keras_vad.presets.resolve import card_of, origin_of
+    from keras_vad.presets.resolve import resolve
 
-    detector = keras_vad.load(args.model)
+    trained = resolve(args.model)
+    detector = trained.load()
     dataset = open_dataset(args.dataset, args.data_dir)
     content = convert(detector, args.precision, dataset.train_videos())
-    origin, before = origin_of(args.model), card_of(args.model) or {}
+    origin, before = trained.origin, trained.card or {}
     card = model_card(detector, origin.name, calibration=before.get("calibration"), training=origin.training)
     with appearing(args.output) as folder:
         folder.mkdir()

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.cli.process import load_tensorflow, run
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    import yaml
     from rich.progress import track
 
     import keras_vad
@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_vad.report import MAP_SIZE
 
     models = [args.model] if args.second is None else [args.model, args.second]
-    configs = [Path(model) / "config.yaml" for model in models]
-    runs = [yaml.safe_load(config.read_text("utf-8")) if config.is_file() else {} for config in configs]
+    configs = [RunFolder(model).config_file for model in models]
+    runs = [RunFolder(model).config() for model in models]
     smoothings = [run.get("scoring", {}).get("smoothing", 1) for run in runs]
     smoothing = max(smoothings) if args.smoothing is None else args.smoothing
     recipes, seeds = [run.get("recipe", "") for run in runs], {run.get("seed") for run in runs}

@@ -21,21 +21,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    import keras_vad
-    from keras_vad.artifacts.card import calibration_of_run
     from keras_vad.artifacts.saved_model import export
     from keras_vad.common.names import check_name
-    from keras_vad.presets.resolve import card_of, origin_of
+    from keras_vad.presets.resolve import resolve
 
     check_name(args.name)
-    run_folder = Path(args.model)
-    card = card_of(args.model) or {}
+    trained = resolve(args.model)
     version = export(
-        keras_vad.load(args.model),
-        args.output,
-        args.name,
-        calibration=calibration_of_run(run_folder) or card.get("calibration"),
-        training=origin_of(args.model).training,
+        trained.load(), args.output, args.name, calibration=trained.calibration, training=trained.origin.training
     )
     print(f"exported: {version}")
     return 0

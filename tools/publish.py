@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     load_tensorflow()
-    from keras_vad.artifacts.card import training_of_run
+    from keras_vad.artifacts.run_folder import RunFolder
     from keras_vad.data import held_out_of_run, open_dataset
     from keras_vad.presets.publish import publish
 
-    halve_on, training = None, training_of_run(args.run)
+    halve_on, training = None, RunFolder(args.run).training()
     if args.float16 is not None and training is not None:
         halve_on = held_out_of_run(args.run, open_dataset(training["dataset"], args.float16))
         if not halve_on:

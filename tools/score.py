@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.cli.process import load_tensorflow, run
 from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         title = f"{video.name}, scored by {' and '.join(Path(model).name for model in models)}"
         about |= {"video": str(args.video), "frames a second": video.fps}
-        configs = [] if args.server else [Path(model) / "config.yaml" for model in models]
+        configs = [] if args.server else [RunFolder(model).config_file for model in models]
         text = "\n".join(config.read_text("utf-8") for config in configs if config.is_file()) or None
         shown = [ReportedVideo(video, scores)]
         write_report(args.report, shown, title=title, about=about, config=text, overwrite=args.overwrite)

@@ -8,22 +8,17 @@ import json
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import yaml
 
 import keras_vad
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import method_of
 from keras_vad.scoring.chunks import fit_chunk_length
 from keras_vad.scoring.series import ALARM_BOUNDARY
-
-CARD_NAME = "model_card.json"
-CARD_FILE = Path("assets.extra") / CARD_NAME
 
 
 def model_card(
@@ -39,7 +34,7 @@ def model_card(
         detector: The detector.
         name: The model's name in the zoo.
         calibration: What ``VideoAnomalyDetector.calibrate`` returned, if it is known.
-        training: Where the weights come from, see ``training_of_run``; if it is known.
+        training: Where the weights come from, see ``RunFolder.training``; if it is known.
 
     Returns:
         Plain values. ``input.chunk_length`` is what clients send by default; a chunk may have any length from
@@ -86,28 +81,3 @@ def model_card(
 def card_text(card: Mapping[str, Any], version: int) -> str:
     """The card of one version as JSON; name and version come first."""
     return json.dumps({"name": card["name"], "version": version, **card}, indent=2, ensure_ascii=False) + "\n"
-
-
-def training_of_run(run: Path) -> dict[str, Any] | None:
-    """Where the weights of a run folder come from, as the card tells it.
-
-    Args:
-        run: The run folder.
-
-    Returns:
-        ``dataset``, ``data_fingerprint``, ``recipe``, ``seed``, ``git``; ``from``, the ``name``, ``version`` and
-        ``sha256`` of the detector that the run started from, ``None`` if from random weights; ``options``, the recipe's
-        sections ``data``, ``training`` and ``scoring``. ``None`` if the folder does not say.
-    """
-    if not (run / "config.yaml").is_file():
-        return None
-    stored = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    about = {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "from")}
-    return {**about, "options": {key: stored.get(key) for key in ("data", "training", "scoring")}}
-
-
-def calibration_of_run(run: Path) -> dict[str, Any] | None:
-    """How a run set its alarm boundary, from its report; ``None`` if the folder has none."""
-    if not (run / "report.json").is_file():
-        return None
-    return json.loads((run / "report.json").read_text("utf-8")).get("calibration")

@@ -14,7 +14,6 @@ from keras_vad.errors import VadError
 from keras_vad.models import registry
 from keras_vad.models.detector import VideoAnomalyDetector
 
-DETECTOR_NAME = "detector.keras"
 _MEMBERS = ["config.json", "metadata.json", "model.weights.h5"]
 
 

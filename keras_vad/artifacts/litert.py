@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_vad.artifacts.card import CARD_NAME
+from keras_vad.artifacts.layout import CARD_NAME
 from keras_vad.errors import VadError
 from keras_vad.layers.frames import resize_each
 from keras_vad.models.detector import VideoAnomalyDetector, VideoLike, frames_of

@@ -8,15 +8,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vad.artifacts.card import CARD_FILE, CARD_NAME, card_text, model_card
+from keras_vad.artifacts.card import card_text, model_card
+from keras_vad.artifacts.layout import CARD_FILE, CARD_NAME, DETECTOR_FILE
 from keras_vad.artifacts.signatures import archive, signatures_of
 from keras_vad.artifacts.warmup import write_warmup
 from keras_vad.common.files import scratch, write_text
 from keras_vad.common.names import check_name, versions
 from keras_vad.errors import VadError
 from keras_vad.models.detector import VideoAnomalyDetector
-
-DETECTOR_FILE = Path("assets.extra") / "detector.keras"
 
 
 def export(

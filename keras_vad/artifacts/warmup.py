@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from keras_vad.artifacts.layout import EXTRA
 from keras_vad.scoring.chunks import fit_chunk_length
 from keras_vad.window import Window
 
-WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+WARMUP_FILE = EXTRA / "tf_serving_warmup_requests"
 
 
 def warmup_requests(name: str, window: Window) -> list[predict_pb2.PredictRequest]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from keras_vad.errors import VadError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_TAKEN = ("presets", "logs")  # folders of a zoo that hold no versions of a model
 
 
 def serves_as_name(name: str) -> bool:
@@ -23,12 +24,16 @@ def check_name(name: str) -> None:
 
     Raises:
         VadError: If it has characters other than letters, digits, ``_``, ``-`` and ``.``, or starts with one of these
-            three.
+            three; or if a zoo folder calls something else so.
     """
     if not serves_as_name(name):
         raise VadError(
             f"the model name {name!r} does not serve; it must start with a letter or digit, and have only letters, "
             "digits, '_', '-' and '.'."
+        )
+    if name in _TAKEN:
+        raise VadError(
+            f"a model cannot be called {name!r}, as a zoo's folder of that name holds something else; rename it."
         )
 
 

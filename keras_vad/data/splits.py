@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.video import Clip, Video
 from keras_vad.errors import VadError
@@ -54,10 +54,8 @@ def held_out_of_run(run: Path, dataset: VideoDataset) -> list[Video]:
         run: A run folder of ``tools/train.py``.
         dataset: The data set.
     """
-    if not (run / "config.yaml").is_file():
-        return []
-    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    if config.get("data_fingerprint") != dataset.fingerprint():
+    config = RunFolder(run).config()
+    if not config or config.get("data_fingerprint") != dataset.fingerprint():
         return []
     return hold_out(dataset.train_videos(), config["data"]["validation_share"], config["seed"])[1]
 

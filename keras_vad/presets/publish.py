@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from keras_vad.artifacts.card import CARD_NAME, calibration_of_run, card_text, model_card, training_of_run
-from keras_vad.artifacts.keras_file import DETECTOR_NAME, load_detector
+from keras_vad.artifacts.card import card_text, model_card
+from keras_vad.artifacts.keras_file import load_detector
+from keras_vad.artifacts.layout import CARD_NAME, DETECTOR_NAME
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.files import scratch
 from keras_vad.common.names import check_name, versions
 from keras_vad.data.base import Video
@@ -19,7 +19,6 @@ from keras_vad.models.registry import model_key
 from keras_vad.presets.index import Preset, PresetFile, changing_index
 from keras_vad.presets.storage import store_in_float16
 
-EVALUATION_NAME = "evaluation.json"
 _FIGURES = (
     "auroc_micro",
     "auroc_micro_low",
@@ -84,17 +83,16 @@ def publish(
             stay in float16, or the zoo cannot be written; nothing is left then.
     """
     check_name(name)
-    trained = run / DETECTOR_NAME
-    training = training_of_run(run)
-    if training is None or not trained.is_file():
-        missing = "config.yaml" if training is None else DETECTOR_NAME
+    of_run = RunFolder(run)
+    trained, training = of_run.detector_file, of_run.training()
+    if training is None or not of_run.finished:
+        missing = (of_run.config_file if training is None else trained).name
         raise VadError(f"{run} is no finished run: it has no {missing}; train one with tools/train.py.")
     terms = data_terms or DATA_TERMS.get(training["dataset"])
     if terms is None:
         raise VadError(f"the terms of the data set {training['dataset']} are not known; tell them with --data-terms.")
-    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    calibration = calibration_of_run(run)
-    metrics = _metrics(evaluation or run / EVALUATION_NAME, config, needed=evaluation is not None)
+    config = of_run.config()
+    metrics = _metrics(evaluation or of_run.evaluation_file, config, needed=evaluation is not None)
 
     folder = zoo / "presets" / name
     with scratch(folder / "version") as version:
@@ -106,7 +104,7 @@ def publish(
             raise VadError(f"{trained} is of {model_key(detector)}, but the run's config.yaml of {config['method']}.")
         storage = {"weights": "float32"} if halve_on is None else store_in_float16(file, halve_on)
         card = {
-            **model_card(detector, name, calibration=calibration, training=training),
+            **model_card(detector, name, calibration=of_run.calibration(), training=training),
             "intended_use": _INTENDED_USE,
             "limits": _LIMITS,
             "log": log,

@@ -16,8 +16,8 @@ import pytest
 import tensorflow as tf
 
 import keras_vad
-from keras_vad.artifacts.card import CARD_FILE
-from keras_vad.artifacts.saved_model import DETECTOR_FILE, export
+from keras_vad.artifacts.layout import CARD_FILE, DETECTOR_FILE
+from keras_vad.artifacts.saved_model import export
 from keras_vad.data import open_video
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.files import write_text
 from keras_vad.data import FrameCache, hold_out, open_dataset
 from keras_vad.errors import VadError
@@ -108,14 +109,14 @@ class AblationRun:
         )
 
     def _train(self, options: RunOptions) -> None:
-        if (options.run_dir / "detector.keras").exists():
+        run = RunFolder(options.run_dir)
+        if run.finished:
             check_same_run(options, self.dataset)
             return
         for of_other_weights in options.run_dir.glob("evaluation*.json"):
             of_other_weights.unlink()
         keras.utils.clear_session()
-        resume = (options.run_dir / "config.yaml").exists()
-        run_training(dataclasses.replace(options, resume=resume), self.cache)
+        run_training(dataclasses.replace(options, resume=run.started), self.cache)
 
     def _scoring(self, row: AblationRow) -> dict[str, Any]:
         """The options of a row's score that differ from the trained detector's."""

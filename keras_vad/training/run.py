@@ -11,12 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import yaml
 
 import keras_vad
-from keras_vad.artifacts.card import training_of_run
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.artifacts.saved_model import export
-from keras_vad.common.files import appearing, write_text
+from keras_vad.common.files import appearing
 from keras_vad.common.names import check_name
 from keras_vad.common.revision import git_revision
 from keras_vad.data import (
@@ -142,7 +141,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     # The run folder appears only now, when all that the user chose fits.
     if not options.resume:
         _record_config(options, dataset)
-    handler = logging.FileHandler(options.run_dir / "train.log")
+    handler = logging.FileHandler(RunFolder(options.run_dir).log_file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -263,7 +262,8 @@ def _train_and_export(
         logger.info("an epoch has %d steps: there are no more windows", data.steps)
     if options.source is not None:
         logger.info("starting from %s", options.source.origin)
-    checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
+    run = RunFolder(options.run_dir)
+    checkpoints = Checkpoints(run.checkpoints, detector)
     if checkpoints.newest is None:
         detector.adapt(_batches(data.train))
         checkpoints.save()  # so that a run killed in its first epoch resumes, too
@@ -294,12 +294,11 @@ def _train_and_export(
     calibration = _fit_normality(final, data, recipe)
     for sentence in told_calibration(calibration):
         logger.info(sentence)
-    with appearing(options.run_dir / "detector.keras") as partial:
+    with appearing(run.detector_file) as partial:
         final.save(partial)
     version = None
     if options.output is not None:
-        training = training_of_run(options.run_dir)
-        version = export(final, options.output, options.name, calibration=calibration, training=training)
+        version = export(final, options.output, options.name, calibration=calibration, training=run.training())
     windows_trained = steps_trained * recipe.training.batch_size
     report = {
         "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),
@@ -311,8 +310,8 @@ def _train_and_export(
         "calibration": calibration,
         "exported_to": None if version is None else str(version),
     }
-    write_text(options.run_dir / "report.json", json.dumps(report, indent=2) + "\n")
-    logger.info("done: %s", version or options.run_dir / "detector.keras")
+    run.write_report(report)
+    logger.info("done: %s", version or run.detector_file)
     return version
 
 
@@ -335,7 +334,7 @@ def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
 def _check_folder_is_free(options: RunOptions) -> None:
     folder = options.run_dir
     if options.resume:
-        if not (folder / "config.yaml").is_file():
+        if not RunFolder(folder).started:
             raise VadError(f"there is no run to resume in {folder}: it holds no config.yaml; leave out --resume.")
     elif folder.exists() and not folder.is_dir():
         raise VadError(f"the run folder {folder} is a file; choose another with --run-dir.")
@@ -349,10 +348,10 @@ def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
     Raises:
         VadError: It names what differs.
     """
-    config = options.run_dir / "config.yaml"
-    stored = yaml.safe_load(config.read_text("utf-8")) or {}
+    run = RunFolder(options.run_dir)
+    stored = run.config()
     # A run of an earlier version had the default of what was no option yet.
-    recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(config))
+    recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(run.config_file))
     stored |= _plain(recipe.to_dict())
     for key, value in _decisive(options, dataset).items():
         if stored.get(key) != value:
@@ -385,4 +384,4 @@ def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
         },
         "git": git_revision(),
     }
-    write_text(options.run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    RunFolder(options.run_dir).write_config(config)

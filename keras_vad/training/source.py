@@ -12,7 +12,7 @@ import numpy as np
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase
 from keras_vad.models.registry import build, model_key
-from keras_vad.presets.resolve import Origin, load, origin_of
+from keras_vad.presets.resolve import Origin, resolve
 from keras_vad.training.recipe import Recipe, resolve_recipe
 
 _EPOCHS_SHARE = 0.5  # of the first training; the running statistics of batch normalisation need the time, too
@@ -105,10 +105,11 @@ def open_source(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str
     Raises:
         VadError: As ``keras_vad.load``.
     """
-    detector = load(name_or_path, zoo)
+    trained = resolve(name_or_path, zoo)
+    detector = trained.load()
     hyper = {name: value for name, value in detector.get_config().items() if name != "name"}
     return Source(
-        origin=origin_of(name_or_path, zoo),
+        origin=trained.origin,
         method=model_key(detector),
         config=Recipe.from_dict({"model": hyper}).model,  # its values as a recipe's
         phases=detector.phases(),

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import keras_vad
-from keras_vad.artifacts.card import CARD_NAME, model_card
+from keras_vad.artifacts.card import model_card
+from keras_vad.artifacts.layout import CARD_NAME
 from keras_vad.artifacts.litert import MODEL_NAME, EdgeDetector, calibration_of, calibration_windows, convert
 from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError

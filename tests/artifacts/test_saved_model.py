@@ -16,8 +16,8 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_vad
-from keras_vad.artifacts.card import CARD_FILE
-from keras_vad.artifacts.saved_model import DETECTOR_FILE, export
+from keras_vad.artifacts.layout import CARD_FILE, DETECTOR_FILE
+from keras_vad.artifacts.saved_model import export
 from keras_vad.artifacts.warmup import WARMUP_FILE
 from keras_vad.common.names import versions
 from keras_vad.errors import VadError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_vad
-from keras_vad.artifacts.saved_model import DETECTOR_FILE
+from keras_vad.artifacts.layout import DETECTOR_FILE
 from keras_vad.errors import VadError
 
 

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 import keras_vad
-from keras_vad.artifacts.card import training_of_run
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.data import hold_out, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.presets.index import PresetFile, read_index
 from keras_vad.presets.publish import publish
-from keras_vad.presets.resolve import Origin, origin_of
+from keras_vad.presets.resolve import Origin, resolve
 from keras_vad.training.recipe import Recipe
 from keras_vad.training.run import RunOptions, check_same_run
 from keras_vad.training.source import Source, open_source
@@ -119,7 +119,7 @@ def test_what_was_learned_is_kept_and_what_depends_on_the_camera_is_new(tmp_path
     sha256 = hashlib.sha256((tmp_path / "street.keras").read_bytes()).hexdigest()
     assert found == {"name": "street", "version": None, "sha256": sha256}
     assert "starting from street\n" in (tmp_path / "run" / "train.log").read_text()
-    assert training_of_run(tmp_path / "run")["from"] == found  # for the card
+    assert RunFolder(tmp_path / "run").training()["from"] == found  # for the card
 
 
 def test_a_killed_run_resumes_as_another_would(tmp_path, tune):
@@ -222,14 +222,14 @@ def test_every_phase_gets_an_epoch_and_a_method_without_epochs_its_own():
 def test_origins_of_presets_models_runs_and_files(tmp_path, tune, source):
     publish(source, tmp_path / "zoo", "corner")
     preset = read_index(tmp_path / "zoo")[0]
-    trained = training_of_run(source)
+    trained = RunFolder(source).training()
     expected = Origin("corner", 1, preset.file("detector.keras").sha256, trained)
-    assert origin_of("corner") == origin_of("corner/1") == expected
+    assert resolve("corner").origin == resolve("corner/1").origin == expected
     assert str(expected) == "corner/1"
     assert preset.file("detector.keras") == PresetFile.of(source / "detector.keras")
-    assert origin_of(source) == Origin("street", None, expected.sha256, trained)
+    assert resolve(source).origin == Origin("street", None, expected.sha256, trained)
     shutil.copy(source / "detector.keras", tmp_path / "single.keras")
-    assert origin_of("single.keras") == Origin("single", None, expected.sha256, None)
+    assert resolve("single.keras").origin == Origin("single", None, expected.sha256, None)
     assert open_source("corner").recipe() == open_source(source).recipe()
 
 

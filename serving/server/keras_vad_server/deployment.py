@@ -15,6 +15,7 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 from tensorflow_serving.config import model_server_config_pb2
 
+from keras_vad.artifacts.layout import CARD_FILE
 from keras_vad.common.names import version_number
 from keras_vad.errors import VadError
 from keras_vad_server.protos import BatchingParameters, SSLConfig
@@ -23,7 +24,6 @@ POLICIES = ("labels", "latest", "all")
 #: Folder of the files that are the same for every zoo: ``monitoring.config`` and ``ready.sh``, the health check.
 CONFIG_FILES = Path(__file__).with_name("config_files")
 
-_CARD = Path("assets.extra") / "model_card.json"
 _FRAME_RATE = 25  # of the cameras that the waiting time is tuned for
 _MOST_WAITING = 256  # beyond it an answer would come too late to be of use
 _GIB = 2**30
@@ -162,7 +162,7 @@ def input_specs(zoo: Path, versions: Mapping[str, list[int]]) -> list[dict[str, 
     """``input`` of the card of each model's newest version that has one."""
     specs = []
     for name, numbers in versions.items():
-        cards = [zoo / name / str(number) / _CARD for number in reversed(numbers)]
+        cards = [zoo / name / str(number) / CARD_FILE for number in reversed(numbers)]
         card = next((path for path in cards if path.is_file()), None)
         if card is not None:
             specs.append(json.loads(card.read_text("utf-8"))["input"])
