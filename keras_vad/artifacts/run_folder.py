@@ -27,6 +27,7 @@ class RunFolder:
         report_file: How training went and how the alarm boundary came about; JSON, written last.
         evaluation_file: Figures on the test videos, where somebody measured them; JSON.
         checkpoints: Folder of the states that a run resumes from.
+        codes: Folder of frames that an encoder at rest has encoded, while a phase trains on them.
         tensorboard: Folder of TensorBoard's files.
     """
 
@@ -39,6 +40,7 @@ class RunFolder:
         self.report_file = self.path / "report.json"
         self.evaluation_file = self.path / "evaluation.json"
         self.checkpoints = self.path / "checkpoints"
+        self.codes = self.path / "codes"
         self.tensorboard = self.path / "tensorboard"
 
     @property

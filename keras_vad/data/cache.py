@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -47,9 +48,15 @@ class CachedFrames:
     size: tuple[int, int]
     channels: int
     offset: int
+    dtype: ClassVar[np.dtype] = np.dtype(np.uint8)
 
     def __len__(self) -> int:
         return self.length
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Of a frame as it is read: (height, width, 3)."""
+        return (*self.size, 3)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames in order, uint8 (H, W, 3)."""
@@ -101,7 +108,7 @@ class CachedFrames:
         file = os.open(self.path, os.O_RDONLY)
         try:
             for block, position in blocks:
-                _pread_exactly(file, block.data.cast("B"), position, self.path)
+                read_exactly(file, block.data.cast("B"), position, self.path)
         finally:
             os.close(file)
 
@@ -240,7 +247,12 @@ def _pwrite(file: int, array: np.ndarray, position: int) -> None:
         view, position = view[written:], position + written
 
 
-def _pread_exactly(file: int, view: memoryview, position: int, path: Path) -> None:
+def read_exactly(file: int, view: memoryview, position: int, path: Path) -> None:
+    """Fill ``view`` with the bytes of a file from ``position`` on.
+
+    Raises:
+        VadError: If the file ends before.
+    """
     while view:
         count = os.preadv(file, [view], position)
         if count == 0:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vad.data.cache import CachedFrames
+from keras_vad.data.encoded import EncodedFrames
 from keras_vad.errors import VadError
 from keras_vad.window import Window
 
@@ -21,14 +22,14 @@ class _Index:
         hop: Frames between the starts of consecutive windows.
     """
 
-    runs: tuple[tuple[CachedFrames, int], ...]
+    runs: tuple[tuple[CachedFrames | EncodedFrames, int], ...]
     ends: np.ndarray
     hop: int
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def locate(self, number: int) -> tuple[CachedFrames, int, int]:
+    def locate(self, number: int) -> tuple[CachedFrames | EncodedFrames, int, int]:
         """(video, first frame, stride) of a window."""
         run = int(np.searchsorted(self.ends, number, side="right"))
         video, stride = self.runs[run]
@@ -37,7 +38,7 @@ class _Index:
 
 
 def window_dataset(
-    videos: Sequence[CachedFrames],
+    videos: Sequence[CachedFrames | EncodedFrames],
     window: Window,
     *,
     batch_size: int,
@@ -59,7 +60,7 @@ def window_dataset(
     faster (an augmentation of Hasan et al., CVPR 2016).
 
     Args:
-        videos: Cached videos of one size.
+        videos: Cached or encoded videos of one size.
         window: Which frames make a window.
         batch_size: Windows of a global batch.
         strides: Every window is given at each of these speeds; a video too short for a speed above the first is left
@@ -73,8 +74,8 @@ def window_dataset(
         shard: (i, n) gives the i-th of n equal parts of every batch.
 
     Returns:
-        ``tf.data.Dataset`` of uint8 (B, T, H, W, 3): B is ``batch_size / n``, T is the number of ``window.frames``. It
-        is deterministic and prefetches.
+        ``tf.data.Dataset`` of uint8 (B, T, H, W, 3), of encoded videos float32 (B, T, ...): B is ``batch_size / n``, T
+        is the number of ``window.frames``. It is deterministic and prefetches.
 
     Raises:
         VadError: If a video is shorter than a window, sizes differ, or the windows do not fill one batch.
@@ -91,12 +92,12 @@ def window_dataset(
     order = np.random.default_rng([seed, epoch]).permutation(len(index)) if shuffle else np.arange(len(index))
 
     share = batch_size // parts
-    shape = (len(window.frames), *videos[0].size, 3)
+    shape, dtype = (len(window.frames), *videos[0].frame_shape), videos[0].dtype
 
     def gather(step: np.ndarray) -> np.ndarray:
         first = int(step) * batch_size + part * share
         numbers = order[first : first + share]
-        batch = np.empty((len(numbers), *shape), np.uint8)
+        batch = np.empty((len(numbers), *shape), dtype)
         for out, number in zip(batch, numbers, strict=True):
             video, start, stride = index.locate(int(number))
             video.read_into(out[: window.length], start, window.step * stride)
@@ -105,7 +106,7 @@ def window_dataset(
         return batch
 
     def load(step: tf.Tensor) -> tf.Tensor:
-        batch = tf.numpy_function(gather, [step], tf.uint8, stateful=False)
+        batch = tf.numpy_function(gather, [step], dtype, stateful=False)
         return tf.ensure_shape(batch, (share if drop_remainder else None, *shape))
 
     steps_left = tf.data.Dataset.range(skip_batches, steps)
@@ -119,7 +120,7 @@ def window_dataset(
 
 
 def steps_per_epoch(
-    videos: Sequence[CachedFrames],
+    videos: Sequence[CachedFrames | EncodedFrames],
     window: Window,
     *,
     batch_size: int,
@@ -145,14 +146,16 @@ def _steps(n_windows: int, batch_size: int, drop_remainder: bool) -> int:
     return n_windows // batch_size if drop_remainder else -(-n_windows // batch_size)
 
 
-def _index_windows(videos: Sequence[CachedFrames], window: Window, strides: Sequence[int], hop: int) -> _Index:
+def _index_windows(
+    videos: Sequence[CachedFrames | EncodedFrames], window: Window, strides: Sequence[int], hop: int
+) -> _Index:
     if not videos:
         raise VadError("there are no videos to take windows from; give at least one.")
     for name, value in (("hop", hop), ("stride", min(strides, default=0))):
         if value < 1:
             raise VadError(f"the smallest {name} of the windows is {value}, but must be at least 1.")
     reach = max(window.frames)
-    runs: list[tuple[CachedFrames, int]] = []
+    runs: list[tuple[CachedFrames | EncodedFrames, int]] = []
     counts: list[int] = []
     for video in videos:
         if video.size != videos[0].size:

@@ -41,8 +41,15 @@ class TrainingPhase:
         trainable: Names of the detector's attributes (sub-networks or layers) whose weights learn; empty for all.
         loss_weights: Weight of each loss, by name; the detector reads them from ``loss_weight``.
         learning_rate: Learning rate of every optimizer in this phase; ``None`` keeps the compiled one.
-        on_start: Called with the detector and a data set of training windows when the phase begins (not when it is
+        on_start: Called with the detector and a data set of training batches when the phase begins (not when it is
             resumed), for example to initialise cluster centres.
+        windows: Kinds of windows that a step learns from, drawn independently of each other; empty for the detector's
+            ``training_window`` alone. With two or more, a batch is a tuple.
+        batch_factor: A batch holds so many times the recipe's windows: a phase whose windows are single frames can
+            afford it.
+        encode: Name of a method of the detector that turns a batch of frames, uint8 (n, H, W, 3), into what is learned
+            from, float32 (n, ...): every frame is encoded once when the phase begins, and windows are cut from that.
+            For phases in which an encoder rests.
     """
 
     name: str
@@ -51,6 +58,9 @@ class TrainingPhase:
     loss_weights: dict[str, float] = field(default_factory=dict)
     learning_rate: float | None = None
     on_start: Callable[["VideoAnomalyDetector", tf.data.Dataset], None] | None = None
+    windows: tuple[Window, ...] = ()
+    batch_factor: int = 1
+    encode: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,10 +112,12 @@ class VideoAnomalyDetector(keras.Model):
         seed: Seed of the noise drawn in ``train_step``. The noise depends on it, the step and the replica only, so a
             resumed run draws what an uninterrupted one would.
         not_exportable_because: Why the scoring graph cannot be exported; ``None`` if it can.
+        health_figures: Names of all figures that ``health`` may give; a recipe can set ranges for them.
     """
 
     paper = ""
     parts: tuple[str, ...] = ()
+    health_figures: tuple[str, ...] = ()
     paper_rescaling = "min_max"
     not_exportable_because: str | None = None
     learning_rate: float
@@ -281,6 +293,17 @@ class VideoAnomalyDetector(keras.Model):
             data: uint8, (batch, frames of ``training_window``, H0, W0, 3).
         """
         return self.logged(self.compute_losses(data, training=False))
+
+    def health(self, batches: Iterable[tf.Tensor]) -> dict[str, float]:
+        """Figures of normal data that tell whether training works, though the losses fall.
+
+        Args:
+            batches: What the steps of the current phase get, of held-out windows; the same after every epoch.
+
+        Returns:
+            Some of ``health_figures`` by name: those that mean something in the current phase and variant.
+        """
+        return {}
 
     def set_phase(self, phase: TrainingPhase) -> None:
         """Make ``phase`` the current one: what is trainable, the loss weights, the learning rate."""

@@ -6,8 +6,9 @@ in the middle of an epoch; it works with every detector all the same.
 
 import dataclasses
 import json
+import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ import tensorflow as tf
 
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase, VideoAnomalyDetector
+from keras_vad.training.health import PREFIX, Range, unhealthy
+
+logger = logging.getLogger("keras_vad")
 
 _CHECK_EVERY = 10  # steps between looks at the losses; a look waits for the device
 
@@ -44,6 +48,23 @@ class Position(tf.train.experimental.PythonState):
         """From JSON."""
         for name, value in json.loads(string_value).items():
             setattr(self, name, value)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the steps of each phase get.
+
+    Args:
+        batches: From (phase, epoch, steps to skip) to the rest of that epoch: global batches, uint8 (B, T, H, W, 3), or
+            what the phase learns from instead.
+        steps: Batches of an epoch of a phase.
+        validation: Batches of held-out normal windows for a phase; their losses are logged with the prefix ``val_``,
+            and what they tell of the detector's health with the prefix ``health_``.
+    """
+
+    batches: Callable[[TrainingPhase, int, int], tf.data.Dataset]
+    steps: Callable[[TrainingPhase], int]
+    validation: Callable[[TrainingPhase], Iterable[Any]] = lambda phase: ()
 
 
 @dataclass(frozen=True)
@@ -162,41 +183,40 @@ class Checkpoints:
 def train(
     detector: VideoAnomalyDetector,
     schedule: Schedule,
-    batches: Callable[[int, int], tf.data.Dataset],
-    steps_per_epoch: int,
+    data: TrainingData,
     *,
-    validation: Iterable[Any] = (),
     strategy: tf.distribute.Strategy | None = None,
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int = 500,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    health: Mapping[str, Range | None] | None = None,
+    enforce_health: bool = True,
 ) -> int:
     """Train a detector through all its phases.
 
     Args:
         detector: Built and compiled in the strategy's scope, with built optimizers.
         schedule: The phases.
-        batches: From (epoch, steps to skip) to the rest of that epoch: global batches, uint8 (B, T, H, W, 3).
-        steps_per_epoch: Batches of an epoch.
-        validation: Global batches of held-out normal windows; their losses are logged with the prefix ``val_``.
+        data: What it learns from.
         strategy: Where to run; one device if ``None``.
         checkpoints: Where to go on from and to write to; a run that is resumed from them ends as if uninterrupted.
         checkpoint_every: Steps between checkpoints within an epoch.
         callbacks: Keras callbacks; epochs are numbered over all phases.
+        health: Ranges that health figures must have at the end of each phase (``keras_vad.training.health``).
+        enforce_health: Whether a figure outside its range stops the training; if not, the log tells it.
 
     Returns:
         Steps trained by this call: fewer than the schedule has if it went on from a checkpoint.
 
     Raises:
-        VadError: If a loss or a weight is NaN or infinite: which one, and where the last good checkpoint is.
+        VadError: If a loss or a weight is NaN or infinite: which one, and where the last good checkpoint is; or if a
+            health figure is outside its range.
     """
     strategy = strategy or tf.distribute.get_strategy()
     position = checkpoints.position if checkpoints else Position()
-    callback_list = keras.callbacks.CallbackList(
-        list(callbacks), model=detector, epochs=schedule.epochs, steps=steps_per_epoch
-    )
+    callback_list = keras.callbacks.CallbackList(list(callbacks), model=detector)
     current: TrainingPhase | None = None
-    graphs: dict[tuple[str, ...], tuple[Callable[..., Any], ...]] = {}
+    graphs: dict[Any, tuple[Callable[..., Any], ...]] = {}
     optimizers = detector.optimizers()
     compiled_rates = [_learning_rate(optimizer) for optimizer in optimizers]
     if checkpoints:
@@ -208,12 +228,15 @@ def train(
         if phase is not current:
             detector.set_phase(phase)
             if phase.on_start and epoch_in_phase == 0 and position.step == 0:
-                phase.on_start(detector, batches(position.epoch, 0))
+                phase.on_start(detector, data.batches(phase, position.epoch, 0))
             # What is trainable is part of the graph; phases that take turns share two graphs.
-            if phase.trainable not in graphs:
+            kind = phase.trainable, phase.windows, phase.encode
+            if kind not in graphs:
                 steps_of_phase = detector.train_step, detector.test_step
-                graphs[phase.trainable] = tuple(_distributed(strategy, step) for step in steps_of_phase)
-            train_step, test_step = graphs[phase.trainable]
+                graphs[kind] = tuple(_distributed(strategy, step) for step in steps_of_phase)
+            train_step, test_step = graphs[kind]
+            steps_per_epoch, validation = data.steps(phase), data.validation(phase)
+            callback_list.set_params({"epochs": schedule.epochs, "steps": steps_per_epoch})
             rates = compiled_rates if phase.learning_rate is None else [phase.learning_rate] * len(optimizers)
             current = phase
         factor = schedule.rate_factor(phase, epoch_in_phase)
@@ -222,7 +245,7 @@ def train(
 
         callback_list.on_epoch_begin(position.epoch)
         pending: list[dict[str, tf.Tensor]] = []
-        epoch_batches = batches(position.epoch, position.step).take(steps_per_epoch - position.step)
+        epoch_batches = data.batches(phase, position.epoch, position.step).take(steps_per_epoch - position.step)
         for batch in strategy.experimental_distribute_dataset(epoch_batches):
             pending.append(train_step(batch))
             step = position.step + 1
@@ -243,13 +266,36 @@ def train(
             )
         logs: dict[str, Any] = {name: total / steps_per_epoch for name, total in position.sums.items()}
         logs |= _validate(strategy, test_step, validation)
+        figures = detector.health(validation) if validation else {}  # a data set is true, () is not
+        logs |= {f"{PREFIX}{name}": value for name, value in figures.items()}
         logs |= {"phase": phase.name, "learning_rate": _learning_rate(optimizers[0])}
         callback_list.on_epoch_end(position.epoch, logs)
+        if epoch_in_phase == phase.epochs - 1:
+            # Before the checkpoint: a run that is resumed is checked again.
+            _check_health(figures, health or {}, phase, enforce_health)
         position.epoch, position.step, position.sums = position.epoch + 1, 0, {}
         if checkpoints:
             checkpoints.save()
     callback_list.on_train_end()
     return steps
+
+
+def _check_health(
+    figures: Mapping[str, float], ranges: Mapping[str, Range | None], phase: TrainingPhase, enforce: bool
+) -> None:
+    found = unhealthy(figures, ranges)
+    if not found:
+        return
+    sentence = (
+        f"the run is not healthy at the end of the phase {phase.name}: {'; '.join(found)} (see docs/training.md, "
+        "Health)"
+    )
+    if enforce:
+        raise VadError(
+            f"{sentence}; train longer or change what the recipe's header names, or use --set "
+            "training.enforce_health=false to go on all the same."
+        )
+    logger.warning("%s.", sentence)
 
 
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> float:

@@ -18,9 +18,11 @@ from typing import Any
 import yaml
 
 from keras_vad.errors import VadError
+from keras_vad.training.health import Range, check_range_of_health
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("constant", "cosine")
+BUDGETS = ("compact", "medium")  # recipes of minutes, and of an hour or so, on two CPU cores
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class TrainingOptions:
         checkpoint_every: Steps between checkpoints; one is also written after every epoch.
         alarm_quantile: Share of held-out normal frames below the alarm boundary.
         false_alarms_per_hour: Alarms per hour that held-out normal video may raise, in place of the quantile.
+        enforce_health: Whether a health figure outside its range stops the run; if not, the log tells it.
     """
 
     epochs: int | None = None
@@ -70,6 +73,7 @@ class TrainingOptions:
     checkpoint_every: int = 500
     alarm_quantile: float = 0.99
     false_alarms_per_hour: float | None = None
+    enforce_health: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,15 @@ class Recipe:
         data: See ``DataOptions``.
         training: See ``TrainingOptions``.
         scoring: See ``ScoringOptions``.
+        health: Lowest and highest value that a health figure of the method may have at the end of a phase, ``None`` for
+            no bound, by name (``keras_vad.training.health``).
     """
 
     model: dict[str, Any] = field(default_factory=dict)
     data: DataOptions = DataOptions()
     training: TrainingOptions = TrainingOptions()
     scoring: ScoringOptions = ScoringOptions()
+    health: dict[str, Range | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
@@ -118,6 +125,8 @@ class Recipe:
                 raise VadError(f"section {name!r} of {origin} is {content!r}, but must hold options.")
             sections[name] = _section(name, content or {}, origin)
         recipe = cls(**sections)
+        for name, bounds in recipe.health.items():
+            check_range_of_health(name, bounds)
         training = recipe.training
         _check_range("data.hop", recipe.data.hop, 1)
         _check_range("data.train_frames", recipe.data.train_frames, 1)
@@ -138,7 +147,13 @@ class Recipe:
 
 
 #: The sections of a recipe and what each holds.
-SECTIONS = {"model": dict, "data": DataOptions, "training": TrainingOptions, "scoring": ScoringOptions}
+SECTIONS = {
+    "model": dict,
+    "data": DataOptions,
+    "training": TrainingOptions,
+    "scoring": ScoringOptions,
+    "health": dict,
+}
 
 
 def list_recipes() -> list[str]:
@@ -150,13 +165,14 @@ def find_recipe(name: str | None, model: str, dataset: str) -> str:
     """The name or path of the recipe that is meant.
 
     Args:
-        name: A recipe's name, a YAML file, ``"compact"``, or ``None`` for ``<model>_<dataset>``.
+        name: A recipe's name, a YAML file, ``"compact"`` or ``"medium"`` for ``<model>_<dataset>_compact`` or
+            ``..._medium``, or ``None`` for ``<model>_<dataset>``.
         model: Name of the method.
         dataset: Name of the data set.
     """
     if name is None:
         return f"{model}_{dataset}"
-    return f"{model}_{dataset}_compact" if name == "compact" else name
+    return f"{model}_{dataset}_{name}" if name in BUDGETS else name
 
 
 def recipe_stem(name: str) -> str:
@@ -265,7 +281,7 @@ def _convert(path: str, value: Any, wanted: Any) -> Any:
         raise VadError(f"{path} is {value!r}, but must be a list of whole numbers of at least 1.")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise VadError(f"{path} is {value!r}, but must be of type {kind.__name__}.")
     return value
 

@@ -32,11 +32,11 @@ from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import build
 from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
-from keras_vad.training.loop import Checkpoints, Schedule, train
+from keras_vad.training.loop import Checkpoints, Schedule, TrainingData, train
+from keras_vad.training.phase_batches import PhaseBatches
 from keras_vad.training.recipe import SECTIONS, Recipe, resolve_recipe
 from keras_vad.training.source import Source
 from keras_vad.training.strategy import check_precision, make_strategy
-from keras_vad.window import Window
 
 logger = logging.getLogger("keras_vad")
 
@@ -134,6 +134,12 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
         keras.mixed_precision.set_global_policy("float32")
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
+    for name in recipe.health:
+        if name not in detector.health_figures:
+            raise VadError(
+                f"health.{name} is a range of a figure that {options.model} does not have; it has "
+                f"{', '.join(detector.health_figures) or 'none'}."
+            )
     training = recipe.training
     schedule = Schedule.of(detector.phases(), training.epochs, training.schedule, training.learning_rate_factor)
     data = _prepare_data(options, dataset, detector, cache or FrameCache())
@@ -189,13 +195,11 @@ def _fit_normality(detector: VideoAnomalyDetector, data: "_Data", recipe: Recipe
 
 @dataclass(frozen=True)
 class _Data:
-    """What a run trains on: cached videos, how ``window_dataset`` cuts them, steps an epoch, validation batches."""
+    """What a run trains on, and how ``window_dataset`` cuts it."""
 
     train: list[CachedFrames]
     held_out: list[CachedFrames]
     windows: dict[str, Any]
-    steps: int
-    validation: tf.data.Dataset | tuple[()]
 
 
 def _prepare_data(
@@ -221,9 +225,8 @@ def _prepare_data(
         "strides": recipe.data.strides,
         "hop": recipe.data.hop,
     }
-    available = steps_per_epoch(train_frames, window, **windows)
-    steps = min(available, recipe.training.steps_per_epoch or available)
-    return _Data(train_frames, long_enough, windows, steps, _validation_windows(long_enough, window, recipe))
+    steps_per_epoch(train_frames, window, **windows)  # refuses videos that are too short before anything is written
+    return _Data(train_frames, long_enough, windows)
 
 
 def _first_frames(videos: list[CachedFrames], count: int, span: int) -> list[CachedFrames]:
@@ -256,13 +259,25 @@ def _train_and_export(
     schedule: Schedule,
     data: _Data,
 ) -> Path | None:
-    recipe, window = options.recipe, detector.training_window
+    recipe, run = options.recipe, RunFolder(options.run_dir)
+    batches = PhaseBatches(
+        detector,
+        data.train,
+        data.held_out,
+        **data.windows,
+        most_steps=recipe.training.steps_per_epoch,
+        validation_steps=recipe.training.validation_steps,
+        seed=options.seed,
+        codes=run.codes,
+    )
     logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
-    if data.steps < (recipe.training.steps_per_epoch or 0):
-        logger.info("an epoch has %d steps: there are no more windows", data.steps)
+    if recipe.health and not batches.validation(schedule.phases[0]):
+        logger.warning("the health of this run is not checked: there are no validation windows")
+    steps = {batches.steps(phase) for phase in schedule.phases}
+    if min(steps) < (recipe.training.steps_per_epoch or 0):
+        logger.info("an epoch has %d steps: there are no more windows", min(steps))
     if options.source is not None:
         logger.info("starting from %s", options.source.origin)
-    run = RunFolder(options.run_dir)
     checkpoints = Checkpoints(run.checkpoints, detector)
     if checkpoints.newest is None:
         detector.adapt(_batches(data.train))
@@ -274,18 +289,17 @@ def _train_and_export(
         steps_trained = train(
             detector,
             schedule,
-            lambda epoch, skip: window_dataset(
-                data.train, window, seed=options.seed, epoch=epoch, skip_batches=skip, **data.windows
-            ),
-            data.steps,
-            validation=data.validation,
+            TrainingData(batches, batches.steps, batches.validation),
             strategy=strategy,
             checkpoints=checkpoints,
             checkpoint_every=recipe.training.checkpoint_every,
             callbacks=[RunLog(options.run_dir), bar],
+            health=recipe.health,
+            enforce_health=recipe.training.enforce_health,
         )
     finally:
         bar.stop()
+        batches.close()
     seconds = time.monotonic() - started
 
     logger.info("calibrating on held-out normal videos")
@@ -303,7 +317,7 @@ def _train_and_export(
     report = {
         "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),
         "epochs": checkpoints.position.epoch,
-        "steps_per_epoch": data.steps,
+        "steps_per_epoch": max(steps),
         "seconds_of_this_process": round(seconds, 1),
         "windows_per_second": round(windows_trained / seconds, 3) if windows_trained else None,
         "held_out_videos": [video.name for video in data.held_out],
@@ -313,16 +327,6 @@ def _train_and_export(
     run.write_report(report)
     logger.info("done: %s", version or run.detector_file)
     return version
-
-
-def _validation_windows(held_out: list[CachedFrames], window: Window, recipe: Recipe) -> tf.data.Dataset | tuple[()]:
-    """The same few held-out windows after every epoch, spread over the videos."""
-    batch_size = recipe.training.batch_size
-    available = steps_per_epoch(held_out, window, batch_size=1) // batch_size
-    if available == 0 or recipe.training.validation_steps == 0:
-        return ()
-    windows = window_dataset(held_out, window, batch_size=batch_size, seed=0)
-    return windows.take(min(available, recipe.training.validation_steps)).cache()
 
 
 def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
@@ -352,8 +356,8 @@ def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
     stored = run.config()
     # A run of an earlier version had the default of what was no option yet.
     recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(run.config_file))
-    stored |= _plain(recipe.to_dict())
-    for key, value in _decisive(options, dataset).items():
+    stored = _weight_relevant(stored | _plain(recipe.to_dict()))
+    for key, value in _weight_relevant(_decisive(options, dataset)).items():
         if stored.get(key) != value:
             raise VadError(
                 f"the run in {options.run_dir} has {key} {stored.get(key)!r}, but now it is {value!r}; resume with the "
@@ -363,6 +367,12 @@ def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
 
 def _decisive(options: RunOptions, dataset: VideoDataset) -> dict[str, Any]:
     return _plain({**options.to_dict(), "data_fingerprint": dataset.fingerprint()})
+
+
+def _weight_relevant(config: dict[str, Any]) -> dict[str, Any]:
+    """Without what only decides whether a run may go on: a resumed run may judge its health otherwise."""
+    training = {name: value for name, value in config["training"].items() if name != "enforce_health"}
+    return {name: value for name, value in config.items() if name != "health"} | {"training": training}
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase, VideoAnomalyDetector
 from keras_vad.training.callbacks import RunLog
-from keras_vad.training.loop import Checkpoints, Schedule, train
+from keras_vad.training.loop import Checkpoints, Schedule, TrainingData, train
 from keras_vad.window import Window
 from tests.data.media import file_size_limit
 
@@ -58,6 +58,9 @@ class Mean(VideoAnomalyDetector):
     def test_step(self, data):
         return {"error": self.compute(data)}
 
+    def health(self, batches):
+        return {"first": float(self.first.kernel.numpy()[0, 0]), "batches": float(len(list(batches)))}
+
 
 class Watch(keras.callbacks.Callback):
     """Notes the epochs, their steps, and the learning rates; raises KeyboardInterrupt after some batches."""
@@ -79,7 +82,7 @@ class Watch(keras.callbacks.Callback):
         self.logs.append(logs)
 
 
-def batches(epoch, skip):
+def batches(phase, epoch, skip):
     values = np.arange(STEPS, dtype=np.uint8) * 10 + 50 + epoch
     return tf.data.Dataset.from_tensor_slices(values[:, None] + np.zeros((1, 3), np.uint8)).skip(skip)
 
@@ -94,12 +97,13 @@ def detector(**options):
     return made
 
 
-def run(made, folder=None, stop=None, epochs=3, shape="constant", callbacks=(), data=batches, **options):
+def run(made, folder=None, stop=None, epochs=3, shape="constant", callbacks=(), data=batches, validation=(), **options):
     watch = Watch(stop)
     checkpoints = Checkpoints(folder, made) if folder else None
     schedule = Schedule.of(made.phases(), epochs, shape)
     try:
-        train(made, schedule, data, STEPS, checkpoints=checkpoints, callbacks=[watch, *callbacks], **options)
+        given = TrainingData(data, lambda phase: STEPS, lambda phase: validation)
+        train(made, schedule, given, checkpoints=checkpoints, callbacks=[watch, *callbacks], **options)
     except KeyboardInterrupt:
         assert stop
     return watch
@@ -128,7 +132,7 @@ def test_phases_train_their_weights_at_their_rates():
 
 
 def test_logged_losses_are_the_means_over_the_steps():
-    watch = run(detector(rates=(1e-12, 1e-12)), validation=list(batches(7, 2)))
+    watch = run(detector(rates=(1e-12, 1e-12)), validation=list(batches(None, 7, 2)))
     errors = np.square((np.arange(STEPS) * 10 + 50) / 255)
     assert watch.logs[0]["error"] == pytest.approx(errors.mean(), rel=1e-5)
     seventh = np.square((np.array([20, 30]) + 57) / 255)
@@ -169,7 +173,10 @@ def test_says_how_many_steps_it_trained(tmp_path):
     schedule = Schedule.of(Mean().phases(), 3, "constant")
     run(detector(), tmp_path, stop=5, checkpoint_every=1)
     made = detector()
-    assert train(made, schedule, batches, STEPS, checkpoints=Checkpoints(tmp_path, made)) == 3 * STEPS - 4
+    assert (
+        train(made, schedule, TrainingData(batches, lambda phase: STEPS), checkpoints=Checkpoints(tmp_path, made))
+        == 3 * STEPS - 4
+    )
 
 
 def test_rows_of_a_killed_epoch_are_written_anew(tmp_path):
@@ -183,8 +190,7 @@ def test_rows_of_a_killed_epoch_are_written_anew(tmp_path):
         train(
             made,
             Schedule.of(made.phases(), 3, "constant"),
-            batches,
-            STEPS,
+            TrainingData(batches, lambda phase: STEPS),
             checkpoints=Checkpoints(tmp_path / "checkpoints", made),
             callbacks=[RunLog(tmp_path), KilledBeforeItsCheckpoint()],
         )
@@ -197,7 +203,7 @@ def test_rows_of_a_killed_epoch_are_written_anew(tmp_path):
 
 
 def test_a_nan_loss_is_named_and_the_checkpoint_before_it_kept(tmp_path):
-    def broken(epoch, skip):
+    def broken(phase, epoch, skip):
         data = tf.data.Dataset.range(skip, STEPS)
         return data.map(lambda step: tf.where((epoch == 1) & (step == 2), np.nan, tf.cast(step, tf.float32)))
 
@@ -229,12 +235,12 @@ def test_weights_that_are_infinite_after_a_finite_loss_are_not_kept(tmp_path):
 
 def test_without_checkpoints_a_nan_loss_says_so():
     with pytest.raises(VadError, match="the error loss became nan in epoch 1; no checkpoint was written yet"):
-        run(detector(), data=lambda epoch, skip: tf.data.Dataset.from_tensors(np.float32(np.nan)).repeat(STEPS))
+        run(detector(), data=lambda *where: tf.data.Dataset.from_tensors(np.float32(np.nan)).repeat(STEPS))
 
 
 def test_data_that_ends_early_is_noticed():
     with pytest.raises(VadError, match="epoch 1 ended after 3 of 4 steps; the data changed"):
-        run(detector(), data=lambda epoch, skip: batches(epoch, skip).take(3))
+        run(detector(), data=lambda *where: batches(*where).take(3))
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
@@ -311,3 +317,27 @@ def test_cosine_falls_from_one_towards_two_per_cent():
     half = np.sqrt(0.5)
     np.testing.assert_allclose(factors, [0.02 + 0.49 * (1 + c) for c in (1, half, 0, -half)])
     assert [Schedule.of(phases(4), None, "constant").rate_factor(phase, epoch) for epoch in range(4)] == [1] * 4
+
+
+def test_health_is_logged_and_checked_at_the_end_of_each_phase():
+    one = list(batches(None, 0, 3))
+    watch = run(detector(), validation=one, health={"first": (0.1, 0.5), "batches": (1, None)})
+    first = by_hand([0.5, 0.5, 0.25])[0]
+    assert watch.logs[1]["health_first"] == pytest.approx(first, abs=1e-6)
+    assert [log["health_batches"] for log in watch.logs] == [1.0, 1.0, 1.0]
+    with pytest.raises(VadError, match=r"at the end of the phase one: first is 0\.\d+, but must be at least 0\.9 "):
+        run(detector(), validation=one, health={"first": (0.9, None)})
+    assert len(run(detector(), validation=one, health={"first": None}).logs) == 3
+
+
+def test_an_unhealthy_run_that_is_resumed_fails_again_unless_it_is_let_go_on(tmp_path, caplog):
+    options = {"validation": list(batches(None, 0, 3)), "health": {"first": (None, 0.1)}}
+    for _ in range(2):
+        with pytest.raises(VadError, match=r"must be at most 0\.1"):
+            run(detector(), tmp_path, **options)
+    assert len(run(detector(), tmp_path, enforce_health=False, **options).logs) == 2
+    assert "not healthy" in caplog.text
+
+
+def test_without_held_out_windows_health_is_not_judged():
+    assert "health_first" not in run(detector(), health={"first": (0.9, None)}).logs[-1]

@@ -32,6 +32,7 @@ def _plain(value):
 def test_names():
     assert find_recipe(None, "adv3dcae", "shapes") == "adv3dcae_shapes"
     assert find_recipe("compact", "adv3dcae", "shapes") == "adv3dcae_shapes_compact"
+    assert find_recipe("medium", "adv3dcae", "shapes") == "adv3dcae_shapes_medium"
     assert find_recipe("mine.yaml", "adv3dcae", "shapes") == "mine.yaml"
 
 
@@ -79,7 +80,7 @@ def test_one_stride_is_a_list_of_one(recipe_file, text, strides):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optimizer: {}", "has no section 'optimizer'; the sections are model, data, training, scoring"),
+        ("optimizer: {}", "has no section 'optimizer'; the sections are model, data, training, scoring, health"),
         ("training: {speed: 3}", "has no option training.speed; section training has epochs, steps_per_epoch"),
         ("training: 3", "section 'training' of .* is 3, but must hold options"),
         ("training: {epochs: many}", "training.epochs is 'many', but must be of type int"),
@@ -99,7 +100,7 @@ def test_one_stride_is_a_list_of_one(recipe_file, text, strides):
         ("data: {strides: []}", r"data.strides is \[\], but must be a list of whole numbers"),
         ("training: {precision: half}", "training.precision is 'half', but must be one of float32, mixed_bfloat16"),
         ("training: {schedule: linear}", "training.schedule is 'linear', but must be one of constant, cosine"),
-        ("[1, 2]", r"must hold sections \(model, data, training, scoring\), but holds \[1, 2\]"),
+        ("[1, 2]", r"must hold sections \(model, data, training, scoring, health\), but holds \[1, 2\]"),
         ("model: {noise: [", "is not valid YAML: while parsing"),
         ("model: \x00", "is not valid YAML"),
     ],
