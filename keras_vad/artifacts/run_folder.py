@@ -53,6 +53,35 @@ class RunFolder:
         """Whether it holds a trained detector."""
         return self.detector_file.is_file()
 
+    def check_free(self, *, resume: bool) -> None:
+        """Refuse a folder in which no run can begin, or with ``resume`` none can go on.
+
+        Raises:
+            VadError: If it is a file or not empty; with ``resume``, if it holds no run.
+        """
+        if resume:
+            if not self.started:
+                raise VadError(
+                    f"there is no run to resume in {self.path}: it holds no {self.config_file.name}; leave out "
+                    "--resume."
+                )
+        elif self.path.exists() and not self.path.is_dir():
+            raise VadError(f"the run folder {self.path} is a file; choose another with --run-dir.")
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise VadError(f"the run folder {self.path} is not empty; use --resume to go on, or --run-dir for another.")
+
+    def check_finished(self) -> None:
+        """Refuse a folder whose run has not ended.
+
+        Raises:
+            VadError: If it lacks its configuration or its detector.
+        """
+        for there, file in ((self.started, self.config_file), (self.finished, self.detector_file)):
+            if not there:
+                raise VadError(
+                    f"{self.path} is no finished run: it has no {file.name}; train one with keras-vad train."
+                )
+
     def config(self) -> dict[str, Any]:
         """What ``config.yaml`` says; empty if there is none.
 

@@ -62,6 +62,24 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, "utf-8")
 
 
+def check_output(path: Path, *, overwrite: bool = False) -> None:
+    """Try whether a file or folder can be written, before an hour's work for it; nothing is left behind.
+
+    Args:
+        path: The file or folder to be.
+        overwrite: Whether a file that exists may be replaced.
+
+    Raises:
+        VadError: If it exists and may not be replaced, or cannot be written.
+    """
+    if path.is_dir():
+        raise VadError(f"{path} is a folder that exists; name another place.")
+    if path.exists() and not overwrite:
+        raise VadError(f"{path} exists; pass --overwrite to replace it, or name another file.")
+    with scratch(path) as partial:
+        partial.touch()
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
     """Create a file, or take over one that is there, and lock it until the end of the block.

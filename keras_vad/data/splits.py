@@ -1,7 +1,6 @@
 """Splits that keep neighbouring frames together."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -47,14 +46,14 @@ def hold_out(videos: Sequence[Video], share: float, seed: int) -> tuple[list[Vid
     return train, [video for index, video in enumerate(videos) if index in chosen]
 
 
-def held_out_of_run(run: Path, dataset: VideoDataset) -> list[Video]:
+def held_out_of_run(run: RunFolder, dataset: VideoDataset) -> list[Video]:
     """The normal videos that a run held out from training; none if it was trained on other data, or is no run.
 
     Args:
-        run: A run folder of ``tools/train.py``.
+        run: The run folder.
         dataset: The data set.
     """
-    config = RunFolder(run).config()
+    config = run.config()
     if not config or config.get("data_fingerprint") != dataset.fingerprint():
         return []
     return hold_out(dataset.train_videos(), config["data"]["validation_share"], config["seed"])[1]

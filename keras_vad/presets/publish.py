@@ -15,7 +15,7 @@ from keras_vad.common.names import check_name, versions
 from keras_vad.data.base import Video
 from keras_vad.data.datasets import DATA_TERMS
 from keras_vad.errors import VadError
-from keras_vad.models.registry import model_key
+from keras_vad.models.registry import method_of
 from keras_vad.presets.index import Preset, PresetFile, changing_index
 from keras_vad.presets.storage import store_in_float16
 
@@ -84,10 +84,9 @@ def publish(
     """
     check_name(name)
     of_run = RunFolder(run)
+    of_run.check_finished()
     trained, training = of_run.detector_file, of_run.training()
-    if training is None or not of_run.finished:
-        missing = (of_run.config_file if training is None else trained).name
-        raise VadError(f"{run} is no finished run: it has no {missing}; train one with tools/train.py.")
+    assert training is not None
     terms = data_terms or DATA_TERMS.get(training["dataset"])
     if terms is None:
         raise VadError(f"the terms of the data set {training['dataset']} are not known; tell them with --data-terms.")
@@ -100,8 +99,8 @@ def publish(
         file = version / DETECTOR_NAME
         shutil.copyfile(trained, file)
         detector = load_detector(file, shown=trained)
-        if model_key(detector) != config["method"]:
-            raise VadError(f"{trained} is of {model_key(detector)}, but the run's config.yaml of {config['method']}.")
+        if method_of(detector) != config["method"]:
+            raise VadError(f"{trained} is of {method_of(detector)}, but the run's config.yaml of {config['method']}.")
         storage = {"weights": "float32"} if halve_on is None else store_in_float16(file, halve_on)
         card = {
             **model_card(detector, name, calibration=of_run.calibration(), training=training),

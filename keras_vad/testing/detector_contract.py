@@ -21,7 +21,7 @@ from keras_vad.artifacts.saved_model import export
 from keras_vad.data import open_video
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase
-from keras_vad.models.registry import get_model, model_key
+from keras_vad.models.registry import get_model, method_of
 from keras_vad.scoring.chunks import fit_chunk_length
 from keras_vad.testing import fresh_process, replica_steps, resumed_run
 from keras_vad.testing.inputs import raw_video, raw_windows
@@ -115,7 +115,7 @@ class DetectorContract:
     # --- Configuration ---
 
     def test_has_its_public_name(self, detector, key):
-        assert model_key(detector) == key
+        assert method_of(detector) == key
 
     def test_config_is_the_constructor_arguments(self, key, detector, tiny):
         config = detector.get_config()
@@ -396,7 +396,7 @@ class DetectorContract:
         assert (outputs["describe/height"][0], outputs["describe/width"][0]) == window.size
         np.testing.assert_array_equal(outputs["describe/offsets"], [window.scored] * 2)
         card = json.loads((version / CARD_FILE).read_text("utf-8"))
-        assert card["method"] == model_key(detector)
+        assert card["method"] == method_of(detector)
         assert card["paper"]
         assert {name: card["input"][name] for name in described} == {n: v[0] for n, v in described.items()}
 

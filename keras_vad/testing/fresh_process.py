@@ -14,9 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_vad.models.registry import MODELS
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["keras_vad.models.registry", "keras_vad.training.run", "keras_vad.evaluation.evaluate", "keras_vad.report.page"]
+    [
+        *(module for module, _ in MODELS.values()),
+        *("keras_vad.training.run", "keras_vad.evaluation.evaluate", "keras_vad.report.page"),
+    ]
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
 from keras_vad.training.health import Range, check_range_of_health
 
@@ -120,7 +121,10 @@ class Recipe:
         sections: dict[str, Any] = {}
         for name, content in values.items():
             if name not in SECTIONS:
-                raise VadError(f"{origin} has no section {name!r}; the sections are {', '.join(SECTIONS)}.")
+                raise VadError(
+                    f"{origin} has no section {name!r}{did_you_mean(name, SECTIONS)}; the sections are "
+                    f"{', '.join(SECTIONS)}."
+                )
             if not isinstance(content or {}, dict):
                 raise VadError(f"section {name!r} of {origin} is {content!r}, but must hold options.")
             sections[name] = _section(name, content or {}, origin)
@@ -159,6 +163,11 @@ SECTIONS = {
 def list_recipes() -> list[str]:
     """Names of the recipes that come with the package, sorted."""
     return sorted(entry.name[: -len(".yaml")] for entry in _folder().iterdir() if entry.name.endswith(".yaml"))
+
+
+def about_recipe(name: str) -> str:
+    """The first line of the header of a recipe that comes with the package."""
+    return (_folder() / f"{name}.yaml").read_text("utf-8").partition("\n")[0].removeprefix("#").strip()
 
 
 def find_recipe(name: str | None, model: str, dataset: str) -> str:
@@ -213,7 +222,10 @@ def resolve_recipe(values: dict[str, Any], overrides: Sequence[str], origin: str
 def _read(name: str) -> dict[str, Any]:
     is_file = name.endswith((".yaml", ".yml"))
     if not is_file and name not in list_recipes():
-        raise VadError(f"there is no recipe {name!r}; give a YAML file or one of {', '.join(list_recipes())}.")
+        known = list_recipes()
+        raise VadError(
+            f"there is no recipe {name!r}{did_you_mean(name, known)}; give a YAML file or one of {', '.join(known)}."
+        )
     try:
         text = Path(name).read_text("utf-8") if is_file else (_folder() / f"{name}.yaml").read_text("utf-8")
         values = _read_yaml(text) or {}
@@ -264,7 +276,9 @@ def _section(name: str, content: dict[str, Any], origin: str) -> Any:
     converted = {}
     for key, value in content.items():
         if key not in known:
-            raise VadError(f"{origin} has no option {name}.{key}; section {name} has {', '.join(known)}.")
+            raise VadError(
+                f"{origin} has no option {name}.{key}{did_you_mean(key, known)}; section {name} has {', '.join(known)}."
+            )
         converted[key] = _convert(f"{name}.{key}", value, known[key])
     return cls(**converted)
 

@@ -115,7 +115,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
             "window; use a larger batch or fewer devices."
         )
 
-    _check_folder_is_free(options)
+    RunFolder(options.run_dir).check_free(resume=options.resume)
     dataset = open_dataset(options.dataset, options.data_dir)
     if options.resume:
         check_same_run(options, dataset)
@@ -333,17 +333,6 @@ def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
     for video in videos:
         for start in range(0, len(video), size):
             yield video.read(start, min(size, len(video) - start))
-
-
-def _check_folder_is_free(options: RunOptions) -> None:
-    folder = options.run_dir
-    if options.resume:
-        if not RunFolder(folder).started:
-            raise VadError(f"there is no run to resume in {folder}: it holds no config.yaml; leave out --resume.")
-    elif folder.exists() and not folder.is_dir():
-        raise VadError(f"the run folder {folder} is a file; choose another with --run-dir.")
-    elif folder.exists() and any(folder.iterdir()):
-        raise VadError(f"the run folder {folder} is not empty; use --resume to go on, or --run-dir for another.")
 
 
 def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:

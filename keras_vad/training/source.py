@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,8 @@ import numpy as np
 
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase
-from keras_vad.models.registry import build, model_key
-from keras_vad.presets.resolve import Origin, resolve
+from keras_vad.models.registry import build, method_of
+from keras_vad.presets.resolve import Origin, TrainedDetector
 from keras_vad.training.recipe import Recipe, resolve_recipe
 
 _EPOCHS_SHARE = 0.5  # of the first training; the running statistics of batch normalisation need the time, too
@@ -95,22 +94,20 @@ class Source:
         return dataclasses.replace(recipe, model=model)
 
 
-def open_source(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = "zoo") -> Source:
+def open_source(trained: TrainedDetector) -> Source:
     """Load the detector that a run starts from.
 
     Args:
-        name_or_path: See ``keras_vad.load``.
-        zoo: See ``keras_vad.load``.
+        trained: What ``keras_vad.presets.resolve.resolve`` gives.
 
     Raises:
-        VadError: As ``keras_vad.load``.
+        VadError: As ``TrainedDetector.load``.
     """
-    trained = resolve(name_or_path, zoo)
     detector = trained.load()
     hyper = {name: value for name, value in detector.get_config().items() if name != "name"}
     return Source(
         origin=trained.origin,
-        method=model_key(detector),
+        method=method_of(detector),
         config=Recipe.from_dict({"model": hyper}).model,  # its values as a recipe's
         phases=detector.phases(),
         weights=detector.get_weights(),

@@ -1,0 +1,199 @@
+"""Train a detector, calibrate it on held-out normal videos and export it to the zoo.
+
+Examples:
+  keras-vad train --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
+  keras-vad train --from adv3dcae_ucsdped2 --dataset folder --data-dir videos --name my_camera
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.cli import options
+from keras_vad.cli.parser import from_one, one_of
+from keras_vad.cli.process import load_tensorflow
+from keras_vad.common.files import check_output
+from keras_vad.common.names import check_name
+from keras_vad.errors import VadError
+
+if TYPE_CHECKING:
+    from keras_vad.presets.resolve import TrainedDetector
+    from keras_vad.training.recipe import Recipe
+    from keras_vad.training.source import Source
+
+_OF_TRAINING = ("epochs", "batch_size", "precision", "false_alarms_per_hour")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--model", metavar="METHOD", help="method to train, for example adv3dcae; keras-vad models lists them")
+    add("--from", dest="source", metavar="NAME", help="start from this trained model: a preset, a run folder, a file")
+    options.add_data(parser)
+    options.add_recipe(
+        parser, "MODEL_DATASET, or with --from half the epochs of that model's own at a third of the learning rate"
+    )
+    add(
+        "--strategy",
+        type=one_of("strategy", ("auto", "mirrored", "none")),
+        default="auto",
+        help="distribution over devices: auto, mirrored or none (default: %(default)s)",
+    )
+    add("--devices", type=from_one, metavar="N", help="number of GPUs, or of logical CPU devices where there are none")
+    add("--epochs", type=int, metavar="N", help="epochs in all")
+    add("--batch-size", type=int, metavar="N", help="windows of a batch, on all devices together")
+    add("--precision", help="precision of training: float32, mixed_bfloat16 or mixed_float16")
+    add("--false-alarms-per-hour", type=float, metavar="R", help="alarms that held-out normal video may raise per hour")
+    options.add_fps(parser)
+    one_or_more = parser.add_mutually_exclusive_group()
+    one_or_more.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    one_or_more.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="SEED",
+        help="train with each, evaluate on the test videos and print means and deviations; nothing is exported",
+    )
+    options.add_zoo(parser, "to export to")
+    add("--no-export", action="store_true", help="do not export; the run folder holds detector.keras all the same")
+    add("--name", help="name of the exported model (default: the recipe's name, or with --from NAME_DATASET)")
+    add("--run-dir", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE-seedSEED)")
+    add("--resume", action="store_true", help="go on with the run in the run folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train."""
+    trained = _check(args)
+    load_tensorflow()
+    from keras_vad.training.run import RunOptions, run_training
+    from keras_vad.training.seeds import run_seeds
+
+    source = None if trained is None else _start(args, trained)
+    model = args.model if source is None else source.method
+    stem, recipe = _stem(args, trained), _recipe(args, model, source)
+    run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
+    chosen = RunOptions(
+        model=model,
+        dataset=args.dataset,
+        data_dir=args.data_dir,
+        recipe_name=stem,
+        recipe=recipe,
+        seed=args.seed,
+        strategy=args.strategy,
+        devices=args.devices,
+        run_dir=run_dir,
+        output=None if args.no_export else args.zoo,
+        name=args.name or stem,
+        resume=args.resume,
+        source=source,
+    )
+    if args.seeds is not None:
+        folder = Path("runs") / f"{stem}-seed{{seed}}" if args.run_dir is None else args.run_dir / "seed{seed}"
+        _print_averages(run_seeds(replace(chosen, run_dir=folder), args.seeds))
+        return 0
+    version = run_training(chosen)
+    print(f"run: {run_dir}")
+    if version is not None:
+        print(f"exported: {version}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> "TrainedDetector | None":
+    """Check all that can be known before TensorFlow is loaded; gives what ``--from`` names."""
+    from keras_vad.models.registry import check_hyper, check_model
+    from keras_vad.presets.resolve import resolve
+    from keras_vad.training.recipe import find_recipe, load_recipe, resolve_recipe
+
+    if args.model is None and args.source is None:
+        raise VadError("give --model METHOD, or --from NAME to start from a trained model.")
+    if args.model is not None:
+        check_model(args.model)
+    options.opened_data(args)
+    if args.name is not None:
+        check_name(args.name)
+    trained = None if args.source is None else resolve(args.source, args.zoo)
+    if args.seeds is None:
+        stem = _stem(args, trained)
+        run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
+        RunFolder(run_dir).check_free(resume=args.resume)
+        check_output(run_dir / "probe")
+        if not args.no_export:
+            check_output(args.zoo / (args.name or stem) / "probe")
+    if trained is None:
+        recipe = load_recipe(find_recipe(args.recipe, args.model, args.dataset), _overrides(args))
+        check_hyper(args.model, recipe.model)
+    else:
+        resolve_recipe({}, _overrides(args), "a recipe")
+    return trained
+
+
+def _overrides(args: argparse.Namespace) -> list[str]:
+    overrides = list(args.set)
+    for option in _OF_TRAINING:
+        value = getattr(args, option)
+        if value is not None:
+            overrides.append(f"training.{option}={value}")
+    if args.fps is not None:
+        overrides.append(f"data.fps={args.fps}")
+    return overrides
+
+
+def _stem(args: argparse.Namespace, trained: "TrainedDetector | None") -> str:
+    """What the run is called."""
+    from keras_vad.training.recipe import find_recipe, recipe_stem
+
+    if trained is None:
+        return recipe_stem(find_recipe(args.recipe, args.model, args.dataset))
+    if args.recipe in (None, "compact", "medium"):
+        return f"{trained.origin.name}_{args.dataset}"
+    return recipe_stem(args.recipe)
+
+
+def _recipe(args: argparse.Namespace, model: str, source: "Source | None") -> "Recipe":
+    from keras_vad.training.recipe import find_recipe, load_recipe
+
+    if source is not None and args.recipe is None:
+        recipe = source.recipe(_overrides(args))
+    else:
+        recipe = load_recipe(find_recipe(args.recipe, model, args.dataset), _overrides(args))
+    return recipe if source is None else source.fitted(recipe)
+
+
+def _start(args: argparse.Namespace, trained: "TrainedDetector") -> "Source":
+    """The trained detector that ``--from`` names, of the method that ``--model`` names, if it does."""
+    from keras_vad.training.source import open_source
+    from keras_vad.training.strategy import make_strategy
+
+    make_strategy(args.strategy, args.devices)  # the CPU is split before TensorFlow is first used, as it is now
+    source = open_source(trained)
+    if args.model not in (None, source.method):
+        raise VadError(f"{args.source} is of {source.method}, but --model is {args.model}; leave --model out.")
+    return source
+
+
+def _print_averages(evaluations: list[dict[str, Any]]) -> None:
+    """The own score and the trivial baselines, mean and deviation over seeds, in percent; the rest is in the runs."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from keras_vad.training.seeds import averaged
+
+    shown = ("auroc_micro", "eer")
+    table = Table(title=f"{len(evaluations)} seeds; in %", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("model", "protocol"):
+        table.add_column(title, no_wrap=True)
+    for title in ("AUROC", "EER"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in averaged(evaluations):
+        if row["score"] != "frame_scores" or row["smoothing"] > 1:
+            continue
+        cells = [row["model"].removeprefix("trivial_"), row["protocol"]]
+        for name in shown:
+            mean, deviation = row[name], row[f"{name}_std"]
+            text = "–" if mean is None else f"{100 * mean:.1f}"
+            cells.append(text if deviation is None else f"{text} ± {100 * deviation:.1f}")
+        table.add_row(*cells)
+    Console().print(table)
