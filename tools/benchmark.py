@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for option in ("model", "dataset"):
         training.add_argument(f"--{option}", required=True)
     training.add_argument("--data-dir", required=True, type=Path)
-    training.add_argument("--recipe", help="recipe, as for tools/train.py")
+    training.add_argument("--recipe", help="recipe, as for keras-vad train")
     training.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE")
     training.add_argument("--steps", type=int, default=20, help="training steps to time (default: %(default)s)")
     memory = kinds.add_parser("memory", help="peak memory of a training run on long generated videos")
@@ -132,7 +132,7 @@ def _memory(args: argparse.Namespace) -> dict[str, Any]:
         "data.strides": "[1,2,3]",
         "data.validation_share": 0.05,
     }
-    command = [sys.executable, str(Path(__file__).with_name("train.py")), "--model", "adv3dcae", "--dataset", "folder"]
+    command = [sys.executable, "-m", "keras_vad", "train", "--model", "adv3dcae", "--dataset", "folder"]
     command += ["--data-dir", str(args.dir / "videos"), "--recipe", "adv3dcae_shapes_compact", "--no-export"]
     command += ["--run-dir", str(args.dir / "run")]
     for name, value in options.items():

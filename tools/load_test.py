@@ -29,8 +29,6 @@ from keras_vad_client.window import Window
 from keras_vad.cli.process import run
 from keras_vad.errors import VadError
 
-TOOLS = Path(__file__).resolve().parent
-
 _DISTINCT_FRAMES = 256
 _IN_PROCESS = """
 import sys, time
@@ -231,7 +229,7 @@ class _Server:
         self._batching.flush()
         options = ["--zoo", str(zoo), "--port", "0", "--batching-parameters-file", self._batching.name]
         self._process = subprocess.Popen(
-            [sys.executable, str(TOOLS / "serve.py"), *options],
+            [sys.executable, "-m", "keras_vad", "serve", *options],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert self._process.stdout is not None

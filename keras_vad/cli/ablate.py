@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keras_vad.cli import options
 from keras_vad.cli.process import load_tensorflow
-from keras_vad.common.files import check_output, write_text
+from keras_vad.common.files import check_folder, check_output, write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     recipe_name = find_recipe(args.recipe, table.model, args.dataset)
     load_recipe(recipe_name, args.set)
     folder = args.run_dir or Path("runs") / f"ablations-{recipe_stem(recipe_name)}-seed{args.seed}"
-    for path in (folder / "probe", args.output, args.picture):
+    check_folder(folder)
+    for path in (args.output, args.picture):
         if path is not None:
             check_output(path, overwrite=True)
 

@@ -9,7 +9,7 @@ import json
 
 from keras_vad.cli import options
 from keras_vad.cli.process import load_tensorflow
-from keras_vad.common.files import check_output, write_text
+from keras_vad.common.files import check_folder, write_text
 from keras_vad.common.names import check_name
 
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     check_name(args.name)
     dataset = options.opened_data(args)
     options.check_outputs(args, "json")
-    check_output(args.zoo / args.name / "probe")
+    check_folder(args.zoo / args.name)
     trained = resolve(args.model, args.zoo)
 
     load_tensorflow()

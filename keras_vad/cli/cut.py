@@ -7,7 +7,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from keras_vad.common.files import check_output
+from keras_vad.common.files import check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Cut one video file and say what came out."""
     from keras_vad.data.cut import cut_video
 
-    check_output(args.folder / "probe")
+    check_folder(args.folder)
     parts = cut_video(args.video, args.folder, args.seconds, start=args.start, end=args.end)
     print("\n".join(map(str, parts)))
     return 0

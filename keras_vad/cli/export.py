@@ -10,7 +10,7 @@ import argparse
 
 from keras_vad.cli import options
 from keras_vad.cli.process import load_tensorflow
-from keras_vad.common.files import check_output
+from keras_vad.common.files import check_folder
 from keras_vad.common.names import check_name
 
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_vad.presets.resolve import resolve
 
     check_name(args.name)
-    check_output(args.zoo / args.name / "probe")
+    check_folder(args.zoo / args.name)
     trained = resolve(args.model, args.zoo)
 
     load_tensorflow()

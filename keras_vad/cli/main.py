@@ -84,6 +84,8 @@ def execute(words: Sequence[str]) -> int:
         print(f"keras-vad {keras_vad.__version__}")
         return 0
     verb = " ".join(words[:2]) if " ".join(words[:2]) in _MODULES else words[0]
+    if len(words) > 1 and not words[1].startswith("-") and any(one.startswith(f"{verb} ") for one in _MODULES):
+        verb = " ".join(words[:2])
     if verb not in _MODULES:
         raise VadError(f"keras-vad has no command {verb!r}{did_you_mean(verb, _MODULES)}; keras-vad --help lists all.")
     module = module_of(verb)

@@ -22,6 +22,6 @@ def run(args: argparse.Namespace) -> int:
     """Print their names."""
     from keras_vad.presets.pull import list_presets
 
-    for name in list_presets(args.pattern, zoo=args.zoo, sources=args.store):
+    for name in list_presets(args.pattern, zoo=args.zoo, stores=args.store):
         print(name)
     return 0

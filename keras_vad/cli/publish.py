@@ -10,7 +10,7 @@ from pathlib import Path
 from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.cli import options
 from keras_vad.cli.process import load_tensorflow
-from keras_vad.common.files import check_output
+from keras_vad.common.files import check_folder
 from keras_vad.common.names import check_name
 from keras_vad.errors import VadError
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     folder.check_finished()
     if args.float16 != (args.data_dir is not None):
         raise VadError("--float16 and --data-dir belong together; give both or neither.")
-    check_output(args.zoo / "presets" / args.name / "probe")
+    check_folder(args.zoo / "presets" / args.name)
     held_out = None
     if args.float16:
         from keras_vad.data.datasets import open_dataset

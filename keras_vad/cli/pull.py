@@ -28,5 +28,5 @@ def run(args: argparse.Namespace) -> int:
     """Pull one preset and say where it lies."""
     from keras_vad.presets.pull import pull
 
-    print(f"pulled: {pull(args.name, to=args.zoo, sources=args.store)}")
+    print(f"pulled: {pull(args.name, zoo=args.zoo, stores=args.store)}")
     return 0

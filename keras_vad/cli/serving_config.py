@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keras_vad.cli import options
 from keras_vad.cli.parser import one_of
-from keras_vad.common.files import appearing, check_output, write_text
+from keras_vad.common.files import appearing, check_folder, write_text
 from keras_vad.common.names import version_number
 from keras_vad.errors import VadError
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.tls_key is None) != (args.tls_cert is None) or (args.client_ca and not args.tls_key):
         raise VadError("TLS needs --tls-key and --tls-cert together; --client-ca adds to them.")
 
-    check_output(args.output / "probe")
+    check_folder(args.output)
     from keras_vad_server import deployment
 
     versions = deployment.zoo_versions(args.zoo, args.model)

@@ -14,14 +14,12 @@ from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.cli import options
 from keras_vad.cli.parser import from_one, one_of
 from keras_vad.cli.process import load_tensorflow
-from keras_vad.common.files import check_output
+from keras_vad.common.files import check_folder
 from keras_vad.common.names import check_name
 from keras_vad.errors import VadError
 
 if TYPE_CHECKING:
     from keras_vad.presets.resolve import TrainedDetector
-    from keras_vad.training.recipe import Recipe
-    from keras_vad.training.source import Source
 
 _OF_TRAINING = ("epochs", "batch_size", "precision", "false_alarms_per_hour")
 
@@ -30,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--model", metavar="METHOD", help="method to train, for example adv3dcae; keras-vad models lists them")
-    add("--from", dest="source", metavar="NAME", help="start from this trained model: a preset, a run folder, a file")
+    add("--from", dest="start", metavar="NAME", help="start from this trained model: a preset, a run folder, a file")
     options.add_data(parser)
     options.add_recipe(
         parser, "MODEL_DATASET, or with --from half the epochs of that model's own at a third of the learning rate"
@@ -57,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train with each, evaluate on the test videos and print means and deviations; nothing is exported",
     )
     options.add_zoo(parser, "to export to")
+    add("--output", dest="zoo", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # scripts have this name
     add("--no-export", action="store_true", help="do not export; the run folder holds detector.keras all the same")
     add("--name", help="name of the exported model (default: the recipe's name, or with --from NAME_DATASET)")
     add("--run-dir", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE-seedSEED)")
@@ -67,12 +66,26 @@ def run(args: argparse.Namespace) -> int:
     """Train."""
     trained = _check(args)
     load_tensorflow()
+    from keras_vad.training.pretrained import load_pretrained
+    from keras_vad.training.recipe import load_recipe
     from keras_vad.training.run import RunOptions, run_training
     from keras_vad.training.seeds import run_seeds
+    from keras_vad.training.strategy import make_strategy
 
-    source = None if trained is None else _start(args, trained)
-    model = args.model if source is None else source.method
-    stem, recipe = _stem(args, trained), _recipe(args, model, source)
+    pretrained = None
+    if trained is not None:
+        make_strategy(args.strategy, args.devices)  # the CPU is split before TensorFlow is first used, as it is now
+        pretrained = load_pretrained(trained)
+    model = args.model if pretrained is None else pretrained.method
+    name = _recipe_name(args, model)
+    stem = _stem(args, trained, name)
+    if name is not None:
+        recipe = load_recipe(name, _overrides(args))
+    else:
+        assert pretrained is not None
+        recipe = pretrained.recipe(_overrides(args))
+    if pretrained is not None:
+        recipe = pretrained.fitted(recipe)
     run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
     chosen = RunOptions(
         model=model,
@@ -87,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         output=None if args.no_export else args.zoo,
         name=args.name or stem,
         resume=args.resume,
-        source=source,
+        pretrained=pretrained,
     )
     if args.seeds is not None:
         folder = Path("runs") / f"{stem}-seed{{seed}}" if args.run_dir is None else args.run_dir / "seed{seed}"
@@ -104,28 +117,33 @@ def _check(args: argparse.Namespace) -> "TrainedDetector | None":
     """Check all that can be known before TensorFlow is loaded; gives what ``--from`` names."""
     from keras_vad.models.registry import check_hyper, check_model
     from keras_vad.presets.resolve import resolve
-    from keras_vad.training.recipe import find_recipe, load_recipe, resolve_recipe
+    from keras_vad.training.recipe import load_recipe, resolve_recipe
 
-    if args.model is None and args.source is None:
+    if args.model is None and args.start is None:
         raise VadError("give --model METHOD, or --from NAME to start from a trained model.")
     if args.model is not None:
         check_model(args.model)
     options.opened_data(args)
     if args.name is not None:
         check_name(args.name)
-    trained = None if args.source is None else resolve(args.source, args.zoo)
+    trained = None if args.start is None else resolve(args.start, args.zoo)
+    model = args.model or (None if trained is None else trained.method)
+    if trained is not None and trained.method not in (None, model):
+        raise VadError(f"{args.start} is of {trained.method}, but --model is {model}; leave --model out.")
+    name = _recipe_name(args, model)
+    if name is None:
+        resolve_recipe({}, _overrides(args), "a recipe")
+    else:
+        recipe = load_recipe(name, _overrides(args))
+        if model is not None:
+            check_hyper(model, recipe.model)
     if args.seeds is None:
-        stem = _stem(args, trained)
+        stem = _stem(args, trained, name)
         run_dir = args.run_dir or Path("runs") / f"{stem}-seed{args.seed}"
         RunFolder(run_dir).check_free(resume=args.resume)
-        check_output(run_dir / "probe")
+        check_folder(run_dir)
         if not args.no_export:
-            check_output(args.zoo / (args.name or stem) / "probe")
-    if trained is None:
-        recipe = load_recipe(find_recipe(args.recipe, args.model, args.dataset), _overrides(args))
-        check_hyper(args.model, recipe.model)
-    else:
-        resolve_recipe({}, _overrides(args), "a recipe")
+            check_folder(args.zoo / (args.name or stem))
     return trained
 
 
@@ -140,37 +158,23 @@ def _overrides(args: argparse.Namespace) -> list[str]:
     return overrides
 
 
-def _stem(args: argparse.Namespace, trained: "TrainedDetector | None") -> str:
+def _recipe_name(args: argparse.Namespace, model: str | None) -> str | None:
+    """The recipe that was asked for; ``None`` for that of the detector to start from."""
+    from keras_vad.training.recipe import find_recipe
+
+    if args.start is not None and args.recipe is None:
+        return None
+    return find_recipe(args.recipe, model or "", args.dataset)
+
+
+def _stem(args: argparse.Namespace, trained: "TrainedDetector | None", recipe_name: str | None) -> str:
     """What the run is called."""
-    from keras_vad.training.recipe import find_recipe, recipe_stem
+    from keras_vad.training.recipe import recipe_stem
 
-    if trained is None:
-        return recipe_stem(find_recipe(args.recipe, args.model, args.dataset))
-    if args.recipe in (None, "compact", "medium"):
-        return f"{trained.origin.name}_{args.dataset}"
-    return recipe_stem(args.recipe)
-
-
-def _recipe(args: argparse.Namespace, model: str, source: "Source | None") -> "Recipe":
-    from keras_vad.training.recipe import find_recipe, load_recipe
-
-    if source is not None and args.recipe is None:
-        recipe = source.recipe(_overrides(args))
-    else:
-        recipe = load_recipe(find_recipe(args.recipe, model, args.dataset), _overrides(args))
-    return recipe if source is None else source.fitted(recipe)
-
-
-def _start(args: argparse.Namespace, trained: "TrainedDetector") -> "Source":
-    """The trained detector that ``--from`` names, of the method that ``--model`` names, if it does."""
-    from keras_vad.training.source import open_source
-    from keras_vad.training.strategy import make_strategy
-
-    make_strategy(args.strategy, args.devices)  # the CPU is split before TensorFlow is first used, as it is now
-    source = open_source(trained)
-    if args.model not in (None, source.method):
-        raise VadError(f"{args.source} is of {source.method}, but --model is {args.model}; leave --model out.")
-    return source
+    if recipe_name is not None:
+        return recipe_stem(recipe_name)
+    assert trained is not None
+    return f"{trained.origin.name}_{args.dataset}"
 
 
 def _print_averages(evaluations: list[dict[str, Any]]) -> None:

@@ -80,6 +80,16 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
         partial.touch()
 
 
+def check_folder(path: Path) -> None:
+    """Try whether files can be written into a folder, which need not exist; nothing is left behind.
+
+    Raises:
+        VadError: If they cannot.
+    """
+    with scratch(path / "file") as partial:
+        partial.touch()
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
     """Create a file, or take over one that is there, and lock it until the end of the block.

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from keras_vad.artifacts.layout import CARD_NAME, DETECTOR_FILE, DETECTOR_NAME
 from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.names import serves_as_name, version_number, versions
 from keras_vad.errors import VadError
+from keras_vad.models.registry import MODELS
 from keras_vad.presets.index import Preset, PresetFile, matching, read_index
 from keras_vad.presets.pull import local_zoos, pull
 from keras_vad.presets.stores import cache_zoo
@@ -123,6 +125,16 @@ class TrainedDetector:
                 raise VadError(f"{self.file} cannot be read ({error.strerror}); pull the preset again.") from error
             self.preset.file(DETECTOR_NAME).check(copy, shown=self.file)
             return load_detector(copy, shown=self.file)
+
+    @cached_property
+    def method(self) -> str | None:
+        """Public name of its method, as the file has it; ``None`` if it is none of ours, or nothing can be read."""
+        try:
+            with zipfile.ZipFile(self.file) as archive:
+                name = json.loads(archive.read("config.json"))["class_name"]
+        except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
+            return None  # loading will say what is wrong
+        return next((key for key, (_, cls) in MODELS.items() if cls == name), None)
 
     @property
     def run(self) -> RunFolder | None:

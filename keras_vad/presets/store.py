@@ -1,4 +1,4 @@
-"""A source of presets, as folders, web servers and object stores are: what each can do, and how it fails."""
+"""A store of presets, as folders, web servers and object stores are: what each can do, and how it fails."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ CHUNK = 1 << 18  # bytes of a piece
 _INDEX_LIMIT = 1 << 24  # bytes; a thousand presets have a tenth of it
 
 
-class SourceError(VadError):
-    """A source lacks a file or cannot be reached; another one may do."""
+class StoreError(VadError):
+    """A store lacks a file or cannot be reached; another one may do."""
 
 
 class TransferError(Exception):
     """A transfer ended early for a reason that may pass."""
 
 
-class Source(ABC):
+class Store(ABC):
     """A zoo folder anywhere.
 
     Args:
@@ -42,7 +42,7 @@ class Source(ABC):
             Where the bytes begin, ``start`` or 0, and the bytes in pieces.
 
         Raises:
-            SourceError: If it is not there or cannot be read.
+            StoreError: If it is not there or cannot be read.
             TransferError: If reading broke off and is worth another try; also raised by the pieces.
         """
 
@@ -50,7 +50,7 @@ class Source(ABC):
         """Its presets.
 
         Raises:
-            SourceError: If it has no index or cannot be reached.
+            StoreError: If it has no index or cannot be reached.
             VadError: If the index cannot be used.
         """
         text = b""
@@ -61,7 +61,7 @@ class Source(ABC):
                     if len(text) > _INDEX_LIMIT:
                         raise VadError(f"the index of {self.name} is longer than {_INDEX_LIMIT} bytes; it is none.")
         except TransferError as error:
-            raise SourceError(f"the index of {self.name} did not arrive ({error}); try again later.") from error
+            raise StoreError(f"the index of {self.name} did not arrive ({error}); try again later.") from error
         return parse_index(text, self.name)
 
 

@@ -11,12 +11,12 @@ from urllib.request import url2pathname
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.presets.index import INDEX_NAME, Preset, read_index
-from keras_vad.presets.store import CHUNK, Source, SourceError, TransferError, without_password
+from keras_vad.presets.store import CHUNK, Store, StoreError, TransferError, without_password
 
-SOURCES_VARIABLE = "KERAS_VAD_SOURCES"
+STORES_VARIABLE = "KERAS_VAD_STORES"
 
 
-class FolderSource(Source):
+class FolderStore(Store):
     """A folder on this machine, or mounted on it."""
 
     def __init__(self, folder: Path) -> None:
@@ -25,22 +25,22 @@ class FolderSource(Source):
 
     @contextmanager
     def open(self, path: str, start: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """See ``Source``."""
+        """See ``Store``."""
         try:
             file = (self.folder / path).open("rb")
         except OSError as error:
-            raise SourceError(f"{self.folder / path} cannot be read ({error.strerror}).") from error
+            raise StoreError(f"{self.folder / path} cannot be read ({error.strerror}).") from error
         with file:
             yield start, _pieces(file, start)
 
     def index(self) -> list[Preset]:
-        """See ``Source``; a folder in which nothing was published has no presets."""
+        """See ``Store``; a folder in which nothing was published has no presets."""
         if not self.folder.is_dir():
-            raise SourceError(f"there is no zoo folder {self.folder}.")
+            raise StoreError(f"there is no zoo folder {self.folder}.")
         return read_index(self.folder)
 
 
-class ObjectSource(Source):
+class ObjectStore(Store):
     """What fsspec reads: ``s3://``, ``gs://``, ``az://``, ``hf://``, ``sftp://``, ...; each needs its own package."""
 
     def __init__(self, address: str) -> None:
@@ -55,15 +55,15 @@ class ObjectSource(Source):
                 f"{self.name} cannot be read ({error}); install keras_vad[objects], and what fsspec needs for {scheme}://."
             ) from error
         except ValueError as error:
-            raise VadError(f"{self.name} is no source of presets ({error}); name a folder or an address.") from error
+            raise VadError(f"{self.name} is no store of presets ({error}); name a folder or an address.") from error
 
     @contextmanager
     def open(self, path: str, start: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """See ``Source``."""
+        """See ``Store``."""
         try:
             file = self._files.open(f"{self._root.rstrip('/')}/{path}", "rb")
         except FileNotFoundError as error:
-            raise SourceError(f"{self.name} has no {path}.") from error
+            raise StoreError(f"{self.name} has no {path}.") from error
         except Exception as error:  # every file system has its own
             raise TransferError(str(error) or type(error).__name__) from error
         with file:
@@ -79,8 +79,8 @@ def _pieces(file: IO[bytes], start: int) -> Iterator[bytes]:
         raise TransferError(str(error) or type(error).__name__) from error
 
 
-def open_source(address: str | os.PathLike[str]) -> Source:
-    """The source at an address.
+def open_store(address: str | os.PathLike[str]) -> Store:
+    """The store at an address.
 
     Args:
         address: A folder, or an address with ``http``, ``https``, ``file`` or a scheme that fsspec knows.
@@ -91,32 +91,32 @@ def open_source(address: str | os.PathLike[str]) -> Source:
     text = os.fspath(address)
     scheme = text.split("://")[0].lower() if "://" in text else ""
     if scheme in ("http", "https"):
-        from keras_vad.presets.http import HttpSource
+        from keras_vad.presets.http import HttpStore
 
-        return HttpSource(text)
+        return HttpStore(text)
     if scheme in ("", "file"):
-        return FolderSource(Path(url2pathname(urlsplit(text).path)) if scheme else Path(text))
-    return ObjectSource(text)
+        return FolderStore(Path(url2pathname(urlsplit(text).path)) if scheme else Path(text))
+    return ObjectStore(text)
 
 
-def open_sources(addresses: Sequence[str | os.PathLike[str]] | None = None) -> list[Source]:
-    """The sources that presets are looked for in, in order.
+def open_stores(addresses: Sequence[str | os.PathLike[str]] | None = None) -> list[Store]:
+    """The stores that presets are looked for in, in order.
 
     Args:
-        addresses: Where to look; ``None`` for those of ``$KERAS_VAD_SOURCES``, separated by commas, or, where it is not
+        addresses: Where to look; ``None`` for those of ``$KERAS_VAD_STORES``, separated by commas, or, where it is not
             set, the zoo of the checkout that keras_vad runs from.
 
     Raises:
-        VadError: As ``open_source``.
+        VadError: As ``open_store``.
     """
     if addresses is None:
-        told = os.environ.get(SOURCES_VARIABLE)
+        told = os.environ.get(STORES_VARIABLE)
         own = Path(keras_vad.__file__).parents[1] / "zoo"
         if told is not None:
             addresses = [address.strip() for address in told.split(",") if address.strip()]
         else:
             addresses = [own] if (own / INDEX_NAME).is_file() else []
-    return [open_source(address) for address in addresses]
+    return [open_store(address) for address in addresses]
 
 
 def cache_zoo() -> Path:

@@ -34,8 +34,8 @@ from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, TrainingData, train
 from keras_vad.training.phase_batches import PhaseBatches
+from keras_vad.training.pretrained import Pretrained
 from keras_vad.training.recipe import SECTIONS, Recipe, resolve_recipe
-from keras_vad.training.source import Source
 from keras_vad.training.strategy import check_precision, make_strategy
 
 logger = logging.getLogger("keras_vad")
@@ -58,7 +58,7 @@ class RunOptions:
         output: Zoo folder that the trained model is exported to; ``None`` for no export.
         name: Name of the exported model.
         resume: Whether to go on with the run in ``run_dir``.
-        source: The trained detector to start from; ``None`` starts from random weights.
+        pretrained: The trained detector to start from; ``None`` starts from random weights.
     """
 
     model: str
@@ -73,7 +73,7 @@ class RunOptions:
     output: Path | None
     name: str
     resume: bool = False
-    source: Source | None = None
+    pretrained: Pretrained | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that a resumed run must agree with: what decides the weights."""
@@ -82,7 +82,7 @@ class RunOptions:
             "dataset": self.dataset,
             "recipe": self.recipe_name,
             "seed": self.seed,
-            "from": self.source and self.source.origin.to_dict(),
+            "from": self.pretrained and self.pretrained.origin.to_dict(),
             **self.recipe.to_dict(),
         }
 
@@ -125,8 +125,8 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     try:
         with strategy.scope():
             detector = build(options.model, **recipe.model)
-            if options.source is not None:
-                detector.set_weights(options.source.weights)
+            if options.pretrained is not None:
+                detector.set_weights(options.pretrained.weights)
             detector.seed = options.seed
             detector.compile()
             detector.build_optimizers()
@@ -276,8 +276,8 @@ def _train_and_export(
     steps = {batches.steps(phase) for phase in schedule.phases}
     if min(steps) < (recipe.training.steps_per_epoch or 0):
         logger.info("an epoch has %d steps: there are no more windows", min(steps))
-    if options.source is not None:
-        logger.info("starting from %s", options.source.origin)
+    if options.pretrained is not None:
+        logger.info("starting from %s", options.pretrained.origin)
     checkpoints = Checkpoints(run.checkpoints, detector)
     if checkpoints.newest is None:
         detector.adapt(_batches(data.train))

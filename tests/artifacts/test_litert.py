@@ -14,8 +14,10 @@ from keras_vad.artifacts.litert import MODEL_NAME, EdgeDetector, calibration_of,
 from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
 from keras_vad.testing.inputs import raw_video
+from tests.command import verb
 from tests.models.test_contract import TINY
-from tools.edge import main
+
+main = verb("edge")
 
 REFUSED = {"luss_ae": "MaxPool3D", "adaptive_clustering": "ExtractImagePatches"}
 

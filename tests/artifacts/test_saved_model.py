@@ -24,8 +24,10 @@ from keras_vad.errors import VadError
 from keras_vad.layers.frames import resize_frames
 from keras_vad.scoring.calibrate import apply_calibration
 from keras_vad_server.deployment import batching_parameters, input_specs
+from tests.command import verb
 from tests.data.media import file_size_limit
-from tools.export import main
+
+main = verb("export")
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +267,7 @@ def test_the_tool_exports_what_a_run_has_saved(detector, tmp_path, capsys):
     detector.save(tmp_path / "run" / "detector.keras")
     (tmp_path / "run" / "config.yaml").write_text("{dataset: shapes, recipe: compact, seed: 3, data_dir: elsewhere}")
     (tmp_path / "run" / "report.json").write_text(json.dumps({"calibration": CALIBRATION}))
-    arguments = ["--model", str(tmp_path / "run"), "--output", str(tmp_path / "zoo"), "--name", "street"]
+    arguments = ["--model", str(tmp_path / "run"), "--zoo", str(tmp_path / "zoo"), "--name", "street"]
     assert main(arguments) == 0
     target = tmp_path / "zoo" / "street" / "1"
     assert capsys.readouterr().out == f"exported: {target}\n"

@@ -17,7 +17,9 @@ from keras_vad.evaluation.cuboids import cuboid_figures, cuboid_report, cuboid_s
 from keras_vad.evaluation.results import update_tables
 from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE
 from keras_vad.window import Window
-from tools.cuboids import main
+from tests.command import verb
+
+main = verb("cuboids")
 
 
 def test_figures_by_hand() -> None:
@@ -238,7 +240,7 @@ def test_the_tool_prints_and_writes_the_report(
     assert f"{100 * report['auroc']:.2f}" in printed
     assert "0.25" in printed
     assert printed.count("partial left out") == 1
-    with pytest.raises(VadError, match=r"report\.json exists; choose another file or give --overwrite"):
+    with pytest.raises(VadError, match=r"report\.json exists; pass --overwrite"):
         main(arguments)
 
 

@@ -16,8 +16,10 @@ from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.local_playback import LocalPlaybackRate
 from keras_vad.presets.resolve import load
 from keras_vad.scoring.calibrate import level_below_share
-from tools.evaluate import main as evaluate
-from tools.score import main as score
+from tests.command import verb
+
+evaluate = verb("evaluate")
+score = verb("score")
 
 PAIR = "local_playback+adv3dcae"
 RUNS = {"motion": ("local_playback", 7, 3), "looks": ("adv3dcae", 7, 5), "other_seed": ("adv3dcae", 8, 1)}

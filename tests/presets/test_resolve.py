@@ -21,7 +21,7 @@ def build(seed):
 @pytest.fixture(autouse=True)
 def no_presets(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("KERAS_VAD_SOURCES", "")
+    monkeypatch.setenv("KERAS_VAD_STORES", "")
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_a_name_that_is_not_there(zoo):
     with pytest.raises(VadError) as caught:
         keras_vad.load("avenue", zoo=zoo)
     assert str(caught.value) == (
-        f"there is no detector 'avenue': it is no .keras file, run or zoo folder, {zoo} holds street, and no source of "
-        "presets is known: set KERAS_VAD_SOURCES to the address of a zoo, or name one with --source."
+        f"there is no detector 'avenue': it is no .keras file, run or zoo folder, {zoo} holds street, and no store of "
+        "presets is known: set KERAS_VAD_STORES to the address of a zoo, or name one with --store."
     )
 
 

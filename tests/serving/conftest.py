@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import signal
 import socket
@@ -92,7 +91,7 @@ def start(request):
 
 
 class ToolServer:
-    """`tools/serve.py` in a process of its own."""
+    """`keras-vad serve` in a process of its own."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -137,14 +136,6 @@ def tool_server():
         if server.process.poll() is None:
             server.process.kill()
             server.process.communicate()
-
-
-@pytest.fixture(scope="session")
-def score_tool():
-    spec = importlib.util.spec_from_file_location("score_tool", ROOT / "tools" / "score.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -24,7 +24,9 @@ from keras_vad_server.config import ModelSettings, VersionPolicy, read_models
 from keras_vad_server.models import WARM_UP_FILE, ServedModel
 from keras_vad_server.status import RequestError
 from keras_vad_server.store import ModelStore
-from tools import serving_config
+from tests.command import verb
+
+serving_config = verb("serving-config")
 
 Code = grpc.StatusCode
 
@@ -209,7 +211,7 @@ class TestPolicies:
 
         def settings():
             folders = {"--zoo": own_zoo, "--base-path": own_zoo, "--output": own_zoo.parent / "config"}
-            assert serving_config.main([str(word) for pair in folders.items() for word in pair]) == 0
+            assert serving_config([str(word) for pair in folders.items() for word in pair]) == 0
             return read_models(own_zoo.parent / "config" / "models.config", own_zoo)
 
         store = ModelStore(own_zoo, settings(), any_labels=True)

@@ -14,8 +14,10 @@ from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
 from keras_vad.training.ablations import AblationTable, list_ablations, load_ablation
 from keras_vad.training.recipe import load_recipe
+from tests.command import verb
 from tests.models.test_contract import TINY
-from tools.ablate import main as ablate
+
+ablate = verb("ablate")
 
 TABLES = [
     *("jacob2019-figure5", "jacob2019-table"),
@@ -282,10 +284,9 @@ def test_where_the_paper_has_other_data_its_figures_are_named(written, scenes: P
 
 
 def test_list_names_every_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ablate(["--list"]) == 0
+    assert verb("ablations")([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == list_ablations()
     assert lines[-1] == "sun2020-table9: Optical flow beside the frames (Sun et al. 2020, table IX; adv3dcae, 2 rows)"
-    with pytest.raises(SystemExit):
+    with pytest.raises(VadError, match="the following arguments are required: --dataset, --data-dir; "):
         ablate(["sun2020-table9"])
-    assert "give TABLE, --dataset and --data-dir, or --list" in capsys.readouterr().err

@@ -19,12 +19,14 @@ from keras_vad.errors import VadError
 from keras_vad.presets.index import PresetFile, read_index
 from keras_vad.presets.publish import publish
 from keras_vad.presets.resolve import Origin, resolve
+from keras_vad.training.pretrained import Pretrained, load_pretrained
 from keras_vad.training.recipe import Recipe
 from keras_vad.training.run import RunOptions, check_same_run
-from keras_vad.training.source import Source, open_source
+from tests.command import verb
 from tests.data.media import colour_frames, write_images
 from tests.models.test_contract import TINY
-from tools.train import main
+
+main = verb("train")
 
 RECIPE = Recipe.from_dict(
     {
@@ -86,7 +88,7 @@ def tune(tmp_path, camera, source, cache_folder, monkeypatch, determinism_off):
     """The arguments of fine-tuning on it, from the run, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_VAD_CACHE", str(cache_folder))
-    monkeypatch.setenv("KERAS_VAD_SOURCES", "")
+    monkeypatch.setenv("KERAS_VAD_STORES", "")
     return ["--from", str(source), "--dataset", "folder", "--data-dir", str(camera)]
 
 
@@ -176,18 +178,18 @@ def test_a_run_does_not_go_on_from_other_weights(tmp_path, tune, source):
         run_dir=tmp_path / "run",
         output=None,
         name="street_folder",
-        source=open_source(source),
+        pretrained=load_pretrained(resolve(source)),
     )
     stored = {**started.to_dict(), "data_fingerprint": dataset.fingerprint()}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(stored))))
     check_same_run(started, dataset)
     with pytest.raises(VadError, match=r"/run has from \{'name': 'street', .* but now it is"):
-        check_same_run(dataclasses.replace(started, source=open_source(copy)), dataset)
+        check_same_run(dataclasses.replace(started, pretrained=load_pretrained(resolve(copy))), dataset)
 
 
 def test_the_recipe_is_that_of_the_source_for_half_as_long_and_slower(source, tmp_path):
-    opened = open_source(source)
+    opened = load_pretrained(resolve(source))
     recipe = opened.fitted(opened.recipe(["data.fps=10", "training.batch_size=3", "model.learning_rate=0.5"]))
     training = {"epochs": 2, "learning_rate_factor": 0.3, "batch_size": 3}
     fresh = {"precision": "float32", "false_alarms_per_hour": None}
@@ -205,14 +207,14 @@ def test_the_recipe_is_that_of_the_source_for_half_as_long_and_slower(source, tm
     copy = Path(shutil.copytree(source, tmp_path / "again"))
     config = {**config_of(copy), **recipe.to_dict(), "from": opened.origin.to_dict()}
     (copy / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config))))
-    assert open_source(copy).recipe().training == recipe.training
+    assert load_pretrained(resolve(copy)).recipe().training == recipe.training
 
 
 def test_every_phase_gets_an_epoch_and_a_method_without_epochs_its_own():
     def epochs(key, training):
         phases = keras_vad.build(key, **TINY[key].config).phases()
         origin = Origin("some", None, "0", {"options": {"training": training}})
-        return Source(origin, key, TINY[key].config, phases, []).recipe().training.epochs
+        return Pretrained(origin, key, TINY[key].config, phases, []).recipe().training.epochs
 
     assert epochs("st_dissociation", {"epochs": 4}) == 3  # pretraining, networks, centres
     assert epochs("st_dissociation", {"epochs": 9}) == 5
@@ -230,7 +232,7 @@ def test_origins_of_presets_models_runs_and_files(tmp_path, tune, source):
     assert resolve(source).origin == Origin("street", None, expected.sha256, trained)
     shutil.copy(source / "detector.keras", tmp_path / "single.keras")
     assert resolve("single.keras").origin == Origin("single", None, expected.sha256, None)
-    assert open_source("corner").recipe() == open_source(source).recipe()
+    assert load_pretrained(resolve("corner")).recipe() == load_pretrained(resolve(source)).recipe()
 
 
 @pytest.mark.parametrize(

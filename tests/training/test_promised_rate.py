@@ -14,8 +14,10 @@ from keras_vad.data.video import ArrayFrames, Video
 from keras_vad.errors import VadError
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.scoring.alarms import alarm_runs
-from tools.calibrate import main
-from tools.train import main as train
+from tests.command import verb
+
+main = verb("calibrate")
+train = verb("train")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_a_run_and_the_tool(
     assert "promised 900 false alarms an hour; videos left out in turn raised" in (run / "train.log").read_text()
 
     # Of the run's own data the two held-out videos are taken, so the boundary is the same again.
-    zoo = ["--output", str(tmp_path / "zoo"), "--name", "camera"]
+    zoo = ["--zoo", str(tmp_path / "zoo"), "--name", "camera"]
     again = ["--model", str(run), *data, "--fps", "10", *zoo, "--json", str(tmp_path / "report.json")]
     assert main([*again, "--false-alarms-per-hour", "900"]) == 0
     printed = capsys.readouterr().out

@@ -15,7 +15,7 @@ from keras_vad_client.errors import VadClientError
 from keras_vad_client.events import MERGE_WITHIN, EventTracker
 from keras_vad_client.results import FrameScore
 from keras_vad_client.tls import Tls
-from keras_vad_client.video import Source
+from keras_vad_client.video import FrameSource
 from keras_vad_client.webhook import Webhook
 
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Print the events of a video, one JSON object a line, as they happen."""
-    source = Source(args.video)
+    source = FrameSource(args.video)
     fps = source.fps if args.fps is None else args.fps
     tracker = EventTracker(fps, args.merge_within)
     transport = "jpeg" if args.jpeg else "raw"

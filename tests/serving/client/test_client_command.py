@@ -17,7 +17,7 @@ import pytest
 from client_server import wait_until
 from keras_vad_client import EventTracker, VadClient, VadClientError, video
 from keras_vad_client.__main__ import main, script
-from keras_vad_client.video import Source
+from keras_vad_client.video import FrameSource
 from keras_vad_client.webhook import Webhook
 from PIL import Image
 from tiny_detector import export_tiny
@@ -242,7 +242,7 @@ def test_status_and_wait(loud, capsys, free_port):
 class TestSource:
     def test_the_librarys_frames(self, clip, images):
         for path in (clip, images):
-            source, expected = Source(str(path)), open_video(path)
+            source, expected = FrameSource(str(path)), open_video(path)
             assert source.fps == expected.fps
             np.testing.assert_array_equal(np.stack(list(source)), np.stack(list(expected.frames)))
 
@@ -251,7 +251,7 @@ class TestSource:
         for name, array in (("8", (values >> 8).astype(np.uint8)), ("16", values)):
             (tmp_path / name).mkdir()
             Image.fromarray(array).save(tmp_path / name / "0.png")
-            found = list(Source(str(tmp_path / name)))
+            found = list(FrameSource(str(tmp_path / name)))
             np.testing.assert_array_equal(found, list(open_video(tmp_path / name).frames))
 
     @pytest.mark.parametrize("sent", [0, 5], ids=["at once", "in the middle"])
@@ -283,7 +283,7 @@ class TestSource:
         frames = []
         try:
             with pytest.raises(VadClientError, match=r"sent nothing for 0\.5 s .*; look after the camera"):
-                frames.extend(Source(name))
+                frames.extend(FrameSource(name))
         finally:
             released.set()
             server.shutdown()
@@ -303,7 +303,7 @@ class TestSource:
             ("broken", r"0\.png cannot be decoded as an image"),
         ]:
             with pytest.raises(VadClientError, match=sentence):
-                list(Source(str(tmp_path / name)))
+                list(FrameSource(str(tmp_path / name)))
 
 
 class Hook(http.server.ThreadingHTTPServer):

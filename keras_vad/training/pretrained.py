@@ -27,7 +27,7 @@ _KEPT = {
 
 
 @dataclass(frozen=True)
-class Source:
+class Pretrained:
     """A trained detector that a run starts from.
 
     Args:
@@ -94,7 +94,7 @@ class Source:
         return dataclasses.replace(recipe, model=model)
 
 
-def open_source(trained: TrainedDetector) -> Source:
+def load_pretrained(trained: TrainedDetector) -> Pretrained:
     """Load the detector that a run starts from.
 
     Args:
@@ -105,7 +105,7 @@ def open_source(trained: TrainedDetector) -> Source:
     """
     detector = trained.load()
     hyper = {name: value for name, value in detector.get_config().items() if name != "name"}
-    return Source(
+    return Pretrained(
         origin=trained.origin,
         method=method_of(detector),
         config=Recipe.from_dict({"model": hyper}).model,  # its values as a recipe's
