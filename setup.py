@@ -14,6 +14,7 @@ setup(
         "keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "py.typed"],
         "keras_vad_server": ["config_files/*", "py.typed"],
     },
+    entry_points={"console_scripts": ["keras-vad = keras_vad.cli.main:main"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",

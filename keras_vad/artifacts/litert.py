@@ -80,7 +80,7 @@ class EdgeDetector:
     """A detector that LiteRT runs.
 
     Args:
-        folder: Folder with ``model.tflite`` and the card that tells its window, see ``tools/edge.py``.
+        folder: Folder with ``model.tflite`` and the card that tells its window, see ``keras-vad edge``.
         threads: Threads of LiteRT; as many as there are processors if ``None``.
 
     Raises:
@@ -100,7 +100,7 @@ class EdgeDetector:
             shape = tuple(int(size) for size in self._score.get_input_details()["frames"]["shape"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise VadError(f"{folder} holds no edge variant ({reason}); make one with tools/edge.py.") from error
+            raise VadError(f"{folder} holds no edge variant ({reason}); make one with keras-vad edge.") from error
         if shape != (1, len(self.window.frames), *self.window.size, 3):
             raise VadError(f"{file} takes frames {shape}, but its card tells of another model; make it anew.")
 

@@ -70,7 +70,7 @@ def publish(
         licence: Of the weights, as an SPDX name.
         data_terms: Under which terms the training data may be used; known for data sets that have readers of their own.
         log: Where the run's configuration and log are kept, for the card.
-        evaluation: What ``tools/evaluate.py --json`` wrote; by default ``evaluation.json`` of the run folder, if there
+        evaluation: What ``keras-vad evaluate --json`` wrote; by default ``evaluation.json`` of the run folder, if there
             is one.
         halve_on: Store weights in float16, having seen that the scores of these normal videos stay; in float32 if
             ``None``.
@@ -141,7 +141,7 @@ def _metrics(evaluation: Path, config: Mapping[str, Any], needed: bool) -> list[
     """The figures of the detector's own score, a row for every protocol and smoothing."""
     if not evaluation.is_file():
         if needed:
-            raise VadError(f"there is no evaluation {evaluation}; write it with tools/evaluate.py --json.")
+            raise VadError(f"there is no evaluation {evaluation}; write it with keras-vad evaluate --json.")
         return []
     try:
         content = json.loads(evaluation.read_text("utf-8"))
@@ -154,7 +154,7 @@ def _metrics(evaluation: Path, config: Mapping[str, Any], needed: bool) -> list[
             if about[key] != value:
                 raise VadError(
                     f"{evaluation} is of another run: its {key} is {about[key]!r}, but that of the run is {value!r}; "
-                    "evaluate the run folder with tools/evaluate.py --json."
+                    "evaluate the run folder with keras-vad evaluate --json."
                 )
         return [
             {
@@ -169,4 +169,4 @@ def _metrics(evaluation: Path, config: Mapping[str, Any], needed: bool) -> list[
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, VadError):
             raise
-        raise VadError(f"{evaluation} is no evaluation; write it with tools/evaluate.py --json.") from error
+        raise VadError(f"{evaluation} is no evaluation; write it with keras-vad evaluate --json.") from error

@@ -108,7 +108,7 @@ def _events(
 
 
 def _row(result: FrameScore, fps: float | None) -> str:
-    """A row as tools/score.py writes it; nine digits hold every float32 exactly."""
+    """A row as keras-vad score writes it; nine digits hold every float32 exactly."""
     time_s = "" if fps is None else f"{result.frame / fps:.3f}"
     return f"{result.frame},{time_s},{result.raw:.9g},{result.score:.9g},{result.alarm:d}\n"
 

@@ -58,7 +58,7 @@ def zoo_versions(zoo: Path, names: Iterable[str] = ()) -> dict[str, list[int]]:
         if version is not None and not file.parents[1].name.startswith("."):
             found.setdefault(file.parents[1].name, []).append(version)
     if not found:
-        raise VadError(f"the zoo folder {zoo} holds no models; export one with tools/export.py.")
+        raise VadError(f"the zoo folder {zoo} holds no models; export one with keras-vad export.")
     for name in names:
         if name not in found:
             raise VadError(f"the zoo folder {zoo} has no model {name!r}; it holds {', '.join(sorted(found))}.")
