@@ -78,7 +78,7 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
         cache.get(video, detector.window.size) for video in open_dataset(args.dataset, args.data_dir).train_videos()
     ]
     size = recipe.training.batch_size
-    windows: dict[str, Any] = {"batch_size": size, "strides": recipe.data.strides, "hop": recipe.data.hop}
+    windows: dict[str, Any] = {"batch_size": size, "speeds": recipe.data.speeds, "hop": recipe.data.hop}
     step = tf.function(detector.train_step, jit_compile=False, autograph=False)
 
     # Alternately, so that a machine whose speed drifts treats both alike.
@@ -129,7 +129,7 @@ def _memory(args: argparse.Namespace) -> dict[str, Any]:
         "training.epochs": 1,
         "training.steps_per_epoch": args.steps,
         "training.batch_size": 2,
-        "data.strides": "[1,2,3]",
+        "data.speeds": "[1,2,3]",
         "data.validation_share": 0.05,
     }
     command = [sys.executable, "-m", "keras_vad", "train", "--model", "adv3dcae", "--dataset", "folder"]

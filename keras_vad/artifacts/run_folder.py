@@ -10,6 +10,7 @@ import yaml
 
 from keras_vad.artifacts.layout import DETECTOR_NAME
 from keras_vad.common.files import write_text
+from keras_vad.common.renamed import names_now
 from keras_vad.errors import VadError
 
 
@@ -83,7 +84,7 @@ class RunFolder:
                 )
 
     def config(self) -> dict[str, Any]:
-        """What ``config.yaml`` says; empty if there is none.
+        """What ``config.yaml`` says, options by the names that they have now; empty if there is none.
 
         Raises:
             VadError: If it is damaged.
@@ -97,7 +98,9 @@ class RunFolder:
         except (yaml.YAMLError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise VadError(f"{self.config_file} cannot be read ({reason}); restore it, or train again.") from error
-        return config
+        return {
+            name: names_now(name, content) if isinstance(content, dict) else content for name, content in config.items()
+        }
 
     def report(self) -> dict[str, Any]:
         """What ``report.json`` says; empty if there is none.

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             dataset,
             FrameCache(),
             minimum_shares=args.minimum_share,
-            window_step=args.hop,
+            hop=args.hop,
             track=partial(track, description="scoring"),
         ),
     }

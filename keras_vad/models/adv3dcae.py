@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -42,7 +42,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 224.
         window_length: Frames in a window, T. The paper's value is 16 (7 with object crops, fixed).
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap (the paper).
         channels: Channels of the encoder's convolutions; the decoder mirrors them. Five (10 layers) in the paper,
             three for its 6 layers (table VII) and for object crops (section IV-E.4).
@@ -91,7 +91,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self,
         image_size: int | Sequence[int] = (224, 224),
         window_length: int = 16,
-        window_stride: int | None = None,
+        hop: int | None = None,
         channels: Sequence[int] = (64, 128, 256, 256, 256),
         discriminator_channels: Sequence[int] = (16, 32, 64),
         adversarial_weight: float = 0.001,
@@ -129,14 +129,12 @@ class Adv3DCAE(VideoAnomalyDetector):
             raise VadError("with object_crops the score is the largest mean error of an object; leave pooling at mean.")
         if object_crops is not None:
             window_length = 7  # frames t-3 to t+3, section IV-E.4
-        hop = window_stride
-        if hop is None:
-            hop = 1 if object_crops is not None else window_length
+        usual_hop = 1 if object_crops is not None else window_length
         super().__init__(
             Window(
                 length=window_length,
                 size=as_size(image_size),
-                hop=hop,
+                hop=usual_hop if hop is None else hop,
                 offsets=(3,) if object_crops is not None else None,
             ),
             subtract_background=True,
@@ -169,7 +167,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         # === Config ===
         self.image_size = as_size(image_size)
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
         self.channels = tuple(channels)
         self.discriminator_channels = tuple(discriminator_channels)
         self.adversarial_weight = adversarial_weight
@@ -366,7 +364,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
             "channels": self.channels,
             "discriminator_channels": self.discriminator_channels,
             "adversarial_weight": self.adversarial_weight,
@@ -391,12 +389,12 @@ class Adv3DCAE(VideoAnomalyDetector):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Adv3DCAE":
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         """A detector from its constructor arguments; a callable ``object_crops`` comes as Keras saved it."""
         crops = config.get("object_crops")
         if isinstance(crops, dict):
             config = {**config, "object_crops": keras.saving.deserialize_keras_object(crops, custom_objects)}
-        return cls(**config)
+        return super().from_config(config)
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,10 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         self.loss_weight("prediction", 0.001)
 
         # === Config ===
+        self.image_size = size
+        self.image_channels = image_channels
+        self.window_length = window_length
+        self.step = step
         self.horizon = horizon
         self.channels = tuple(channels)
         self.motion = motion
@@ -177,7 +181,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         self.reconstruction_loss = reconstruction_loss
         self.weight_decay = weight_decay
         self.score = score
-        self.paper_rescaling = rescaling
+        self.rescaling = self.paper_rescaling = rescaling
         self.appearance_epochs = appearance_epochs
         self.motion_epochs = motion_epochs
         self.decay_epochs = decay_epochs
@@ -384,10 +388,10 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         """Constructor arguments."""
         assert self.pooling is not None
         return {
-            "image_size": self.window.size,
-            "image_channels": self.window.channels,
-            "window_length": self.window.length,
-            "step": self.window.step,
+            "image_size": self.image_size,
+            "image_channels": self.image_channels,
+            "window_length": self.window_length,
+            "step": self.step,
             "horizon": self.horizon,
             "channels": self.channels,
             "motion": self.motion,
@@ -395,7 +399,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
             "reconstruction_loss": self.reconstruction_loss,
             "weight_decay": self.weight_decay,
             "score": self.score,
-            "rescaling": self.paper_rescaling,
+            "rescaling": self.rescaling,
             "pooling": self.pooling.kind,
             "pooling_sigma": self.pooling.sigma,
             "pooling_quantile": self.pooling.quantile,

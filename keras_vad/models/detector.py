@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.common.renamed import names_now
 from keras_vad.data.video import Video, open_video
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
@@ -153,6 +154,11 @@ class VideoAnomalyDetector(keras.Model):
         return self.add_weight(
             name=name, shape=value.shape, initializer=lambda *_, **__: value, trainable=False, dtype="float32"
         )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """A detector from its constructor arguments, by the names that they have or had before."""
+        return cls(**names_now("model", config))
 
     @classmethod
     def from_preset(cls, name: str | Path) -> Self:

@@ -56,7 +56,7 @@ class LussAE(VideoAnomalyDetector):
         playback_range: ``None``, or (ours) the lowest and the highest speed of accelerated clips, both above 1, drawn
             uniformly in their logarithm in place of ``playback_rates``. Whole speeds from 2 on are told apart without
             an error after a few epochs and then teach nothing about a bicycle that is half as fast again as people.
-        playback_head: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
+        head_kind: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
             at every place of the latent, pooled by their log-mean-exp. A clip is then accelerated if some place looks
             so, and the head says which.
         error: ``"mse"`` (eq. 8), ``"pse"`` (eq. 9: the residual is blurred) or ``"bpe"`` (eq. 11: blurred and
@@ -101,7 +101,7 @@ class LussAE(VideoAnomalyDetector):
         playback_rates: Sequence[int] = (2, 3, 4, 5),
         accelerated_share: float = 0.5,
         playback_range: Sequence[float] | None = None,
-        playback_head: str = "global",
+        head_kind: str = "global",
         error: str = "bpe",
         score_weights: Sequence[float] = (0.1, 0.8, 1.0),
         task_scaling: str = "none",
@@ -117,7 +117,7 @@ class LussAE(VideoAnomalyDetector):
         check_channels("channels", channels, 1)
         if playback_range is not None:
             check_rate_range("playback_range", playback_range)
-        check_choice("playback_head", playback_head, ("global", "local"))
+        check_choice("head_kind", head_kind, ("global", "local"))
         check_choice("error", error, ERRORS)
         check_choice("task_scaling", task_scaling, ("none", "held_out"))
         check_choice("rescaling", rescaling, ("robust", "min_max"))
@@ -156,7 +156,7 @@ class LussAE(VideoAnomalyDetector):
         if "prediction" in tasks:
             self.prediction_head = build_prediction_head(clip_shape, name="prediction_head")
         if "playback" in tasks:
-            build_head = build_playback_head if playback_head == "global" else build_local_playback_head
+            build_head = build_playback_head if head_kind == "global" else build_local_playback_head
             self.playback_head = build_head(latent_shape, name="playback_head")
 
         self.error_range = self._constant("error_range", np.ones(()))
@@ -171,7 +171,7 @@ class LussAE(VideoAnomalyDetector):
         self.playback_rates = tuple(playback_rates)
         self.accelerated_share = accelerated_share
         self.playback_range = None if playback_range is None else tuple(playback_range)
-        self.head_kind = playback_head
+        self.head_kind = head_kind
         self.error = error
         self.score_weights = tuple(score_weights)
         self.task_scaling = task_scaling
@@ -400,7 +400,7 @@ class LussAE(VideoAnomalyDetector):
             "playback_rates": self.playback_rates,
             "accelerated_share": self.accelerated_share,
             "playback_range": self.playback_range,
-            "playback_head": self.head_kind,
+            "head_kind": self.head_kind,
             "error": self.error,
             "score_weights": self.score_weights,
             "task_scaling": self.task_scaling,

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from keras_vad.common.renamed import name_now, names_now
 from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
 from keras_vad.training.health import Range, check_range_of_health
@@ -31,7 +32,7 @@ class DataOptions:
     """Which windows are trained on.
 
     Args:
-        strides: Speeds at which windows are shown: 2 takes every second frame.
+        speeds: Speeds at which windows are shown: 2 takes every second frame.
         hop: Frames between the starts of consecutive training windows.
         validation_share: Share of the training videos, whole ones, held out as normal validation data.
         train_frames: Train on so many frames only: the first ones of the training videos that are not held out, in
@@ -39,7 +40,7 @@ class DataOptions:
         fps: Frames a second of videos that do not tell theirs.
     """
 
-    strides: tuple[int, ...] = (1,)
+    speeds: tuple[int, ...] = (1,)
     hop: int = 1
     validation_share: float = 0.15
     train_frames: int | None = None
@@ -127,7 +128,7 @@ class Recipe:
                 )
             if not isinstance(content or {}, dict):
                 raise VadError(f"section {name!r} of {origin} is {content!r}, but must hold options.")
-            sections[name] = _section(name, content or {}, origin)
+            sections[name] = _section(name, names_now(name, content or {}), origin)
         recipe = cls(**sections)
         for name, bounds in recipe.health.items():
             check_range_of_health(name, bounds)
@@ -213,7 +214,10 @@ def resolve_recipe(values: dict[str, Any], overrides: Sequence[str], origin: str
     Raises:
         VadError: If a section, an option or an override is not understood.
     """
-    values = copy.deepcopy(values)
+    values = {
+        section: names_now(section, content) if isinstance(content, dict) else content
+        for section, content in copy.deepcopy(values).items()
+    }
     for override in overrides:
         _apply(override, values)
     return Recipe.from_dict(values, origin)
@@ -265,7 +269,7 @@ def _apply(override: str, values: dict[str, Any]) -> None:
     if values.get(section) is None:
         values[section] = {}
     if isinstance(values[section], dict):  # what else it may be, Recipe.from_dict refuses
-        values[section][option] = value
+        values[section][name_now(section, option)] = value
 
 
 def _section(name: str, content: dict[str, Any], origin: str) -> Any:

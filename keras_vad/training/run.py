@@ -210,7 +210,7 @@ def _prepare_data(
     train_videos, held_out_videos = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
     train_frames = [cache.get(video, window.size) for video in train_videos]
     if recipe.data.train_frames is not None:
-        reach = max(window.frames) * min(recipe.data.strides)
+        reach = max(window.frames) * min(recipe.data.speeds)
         train_frames = _first_frames(train_frames, recipe.data.train_frames, 1 + reach)
     held_out = [cache.get(video, window.size) for video in held_out_videos]
     long_enough = [video for video in held_out if len(video) >= span]
@@ -222,7 +222,7 @@ def _prepare_data(
         )
     windows: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
-        "strides": recipe.data.strides,
+        "speeds": recipe.data.speeds,
         "hop": recipe.data.hop,
     }
     steps_per_epoch(train_frames, window, **windows)  # refuses videos that are too short before anything is written

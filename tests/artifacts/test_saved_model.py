@@ -34,7 +34,7 @@ main = verb("export")
 def detector():
     keras.utils.set_random_seed(0)
     return keras_vad.build(
-        "adv3dcae", image_size=(8, 12), window_length=4, window_stride=3, channels=(2, 3), discriminator_channels=(2,)
+        "adv3dcae", image_size=(8, 12), window_length=4, hop=3, channels=(2, 3), discriminator_channels=(2,)
     )
 
 

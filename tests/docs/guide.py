@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import keras_vad
-from keras_vad.testing import fresh_process
 from keras_vad.cli.main import execute
 from keras_vad.cli.main import main as command
+from keras_vad.testing import fresh_process
 from keras_vad.training.ablations import load_ablation
 from keras_vad.training.recipe import load_recipe
 from tests.models.test_contract import TINY

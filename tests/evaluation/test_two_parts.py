@@ -31,7 +31,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     make_shapes(folder / "shapes", 40, 120, seed=7, anomalies=1, frames_per_video=60)
     keras.utils.set_random_seed(0)
-    tiny = {"image_size": 32, "window_length": 8, "window_stride": 3, "channels": (2, 3, 4, 4, 4)}
+    tiny = {"image_size": 32, "window_length": 8, "hop": 3, "channels": (2, 3, 4, 4, 4)}
     detectors = {
         "motion": LocalPlaybackRate(image_size=(32, 48), channels=(4, 4)),
         "looks": Adv3DCAE(**tiny, discriminator_channels=(2, 2, 2)),

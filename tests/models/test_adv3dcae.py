@@ -137,7 +137,7 @@ def test_the_score_is_equation_13():
 
 
 def test_overlapping_windows_are_averaged_as_a_plain_loop_does():
-    detector = build(window_stride=3)
+    detector = build(hop=3)
     video = raw_video(22)  # windows at 0, 3, ..., 12 and a last one at 14
     errors = {frame: [] for frame in range(22)}
     for start, inputs in windows_of(detector, video):
@@ -154,7 +154,7 @@ def test_overlapping_windows_are_averaged_as_a_plain_loop_does():
 
 def test_windows_do_not_overlap_unless_told_to():
     assert Adv3DCAE(**TINY).window.hop == 8
-    assert Adv3DCAE(**TINY, window_stride=3).window.hop == 3
+    assert Adv3DCAE(**TINY, hop=3).window.hop == 3
 
 
 def test_pooling_of_blurred_errors_against_scipy():
@@ -290,7 +290,7 @@ def test_both_optimizers_are_the_papers():
 
 def test_defaults_are_the_papers():
     config = json.loads(json.dumps(keras_vad.build("adv3dcae", channels=(2, 2), image_size=224).get_config()))
-    paper = {"image_size": [224, 224], "window_length": 16, "window_stride": None, "noise": "gaussian"}
+    paper = {"image_size": [224, 224], "window_length": 16, "hop": None, "noise": "gaussian"}
     paper |= {"noise_stddev": 0.005, "learning_rate": 2e-4, "input_scale": 1.0, "pooling": "mean"}
     assert {name: config[name] for name in paper} == paper
     assert Adv3DCAE.paper_rescaling == "max"
@@ -322,7 +322,7 @@ def test_defaults_are_the_papers():
         ({"noise_stddev": True}, "noise_stddev of adv3dcae is True, but must be of type float"),
         ({"learning_rate": "fast"}, "learning_rate of adv3dcae is 'fast', but must be of type float"),
         ({"window_length": 0}, "window length is 0, but must be at least 1"),
-        ({"window_stride": -2}, "window hop is -2, but must be at least 1"),
+        ({"hop": -2}, "window hop is -2, but must be at least 1"),
         ({"pooling_quantile": 1.5}, "pooling_quantile is 1.5, but must lie between 0 and 1"),
         ({"max_objects": 0}, "max_objects is 0, but must be above 0"),
     ],

@@ -252,7 +252,7 @@ def test_a_distance_is_the_root_of_every_pooled_error():
 
 
 def test_overlapping_windows_are_averaged():
-    detector = build("conv_ae", window_stride=2)
+    detector = build("conv_ae", hop=2)
     video = raw_video(8)
     sums, counts = np.zeros(8), np.zeros(8)
     for start, inputs in windows_of(detector, video):
@@ -289,7 +289,7 @@ def test_restored_frames_lie_as_far_from_the_frames_as_the_map_says(key):
 
 
 def test_defaults_are_the_papers():
-    shared = {"window_stride": None, "pooling": "mean"}
+    shared = {"hop": None, "pooling": "mean"}
     papers = {
         "conv_ae": {"image_size": [227, 227], "window_length": 10, "channels": [512, 256, 128], "error": "absolute"}
         | {"optimizer": "adagrad", "learning_rate": 1e-4, "weight_decay": 5e-4, "input_scale": 1.0},

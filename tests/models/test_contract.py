@@ -148,9 +148,9 @@ TINY = {
         config={
             "image_size": (32, 48),
             "window_length": 4,
-            "window_stride": 1,  # else frames tie
+            "hop": 1,  # else frames tie
             "cuboid_size": (16, 16),
-            "cuboid_step": 16,
+            "cuboid_stride": 16,
             "channels": (16, 16),
             "noise_stddev": (0.01,),
             "dropout": 0.02,
@@ -168,7 +168,7 @@ TINY = {
         config={
             "image_size": (32, 48),
             "window_length": 8,
-            "window_stride": 5,
+            "hop": 5,
             "channels": (4, 4, 4, 4, 4),
             "discriminator_channels": (2, 2, 2),
             "learning_rate": 0.01,
@@ -181,7 +181,7 @@ TINY = {
         config={
             "image_size": (16, 24),
             "window_length": 4,
-            "window_stride": 3,
+            "hop": 3,
             "channels": (8, 8, 8, 8),
             "learning_rate": 0.01,
         },
@@ -193,7 +193,7 @@ TINY = {
         config={
             "image_size": (32, 48),
             "window_length": 6,
-            "window_stride": 4,
+            "hop": 4,
             "channels": (16, 16, 16),
             "optimizer": "adam",
             "learning_rate": 0.01,
@@ -206,7 +206,7 @@ TINY = {
         config={
             "image_size": (27, 35),
             "window_length": 4,
-            "window_stride": 3,
+            "hop": 3,
             "channels": (16, 16),
             "lstm_channels": (8, 4, 8),
             "learning_rate": 0.01,
@@ -234,7 +234,7 @@ TINY = {
             "image_size": (32, 48),
             "channels": (16, 32),
             "window_length": 6,
-            "window_stride": 1,
+            "hop": 1,
             "kernel_size": 7,
             "rate_range": (3.0, 4.0),
             "learning_rate": 0.005,

@@ -23,7 +23,7 @@ ABLATIONS = {
     "table 4, proximally sensitive error": {"error": "pse"},
     "prediction alone": {"tasks": ("prediction",)},
     "playback alone": {"tasks": ("playback",), "task_scaling": "held_out"},
-    "local playback": {"playback_head": "local"},
+    "local playback": {"head_kind": "local"},
     "our options": {
         "playback_range": (1.5, 3.0),
         "subtract_background": True,
@@ -140,7 +140,7 @@ def test_the_playback_head_ends_in_logits_for_any_latent():
 
 
 def test_the_local_head_says_where_and_pools_the_places():
-    detector = build(playback_head="local", tasks=("playback",), score_weights=(0.0, 0.0, 0.5))
+    detector = build(head_kind="local", tasks=("playback",), score_weights=(0.0, 0.0, 0.5))
     assert detector.playback_head.count_params() == 4 + 1
     windows = windows_of(detector)
     latent = detector.encoder(2.0 * windows[:, :8] - 1.0, training=False)
@@ -154,7 +154,7 @@ def test_the_local_head_says_where_and_pools_the_places():
 
 
 def test_the_local_heads_places_are_added_to_the_map_of_errors():
-    globally, locally = build(), build(playback_head="local")
+    globally, locally = build(), build(head_kind="local")
     locally.encoder.set_weights(globally.encoder.get_weights())
     locally.decoder.set_weights(globally.decoder.get_weights())
     locally.prediction_head.set_weights(globally.prediction_head.get_weights())
@@ -313,7 +313,7 @@ def test_reconstruction_can_be_tested_alone_after_training_with_all_tasks():  # 
 
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_the_excess_counts_from_the_level_of_normal_errors(head):  # not of playback, which the local head's maps hold
-    detector = build(playback_head=head, pooling="excess", pooling_quantile=0.9)
+    detector = build(head_kind=head, pooling="excess", pooling_quantile=0.9)
     video = raw_video(30, seed=5)
     detector.fit_normality(tf.data.Dataset.range(0), [video])
     inputs, above = detector.preprocess(tf.constant(video)[None]), []
@@ -384,7 +384,7 @@ def test_defaults_are_the_papers():
             {"playback_rates": (1, 2)},
             r"playback_rates is \(1, 2\), but must hold at least one speed, all of at least 2",
         ),
-        ({"playback_head": "both"}, "playback_head is 'both', but must be one of 'global', 'local'"),
+        ({"head_kind": "both"}, "head_kind is 'both', but must be one of 'global', 'local'"),
         ({"playback_range": (0.5, 2)}, r"playback_range is \(0\.5, 2\), but must hold the lowest and the highest rate"),
         ({"accelerated_share": 1.5}, "accelerated_share is 1.5, but must lie between 0 and 1"),
         ({"channels": ()}, r"channels is \(\), but must hold at least one number above 0"),

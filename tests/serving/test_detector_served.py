@@ -29,7 +29,7 @@ def detector(request):
         "adv3dcae",
         image_size=(32, 48),
         window_length=8,
-        window_stride=request.param,
+        hop=request.param,
         channels=(2, 4, 4),
         discriminator_channels=(2, 2, 2),
     )

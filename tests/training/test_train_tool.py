@@ -193,7 +193,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
             ["--set", "model.window_length=64"],
             r"the held-out videos \(Train003\) are shorter than the model's 64 frames",
         ),
-        (["--set", "data.strides=[0]"], r"data.strides is \[0\], but must be a list of whole numbers of at least 1"),
+        (["--set", "data.speeds=[0]"], r"data.speeds is \[0\], but must be a list of whole numbers of at least 1"),
         (
             ["--set", "data.train_frames=61"],
             "data.train_frames is 61, but the training videos .* have 60 frames; ask for",
