@@ -11,15 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_vad
 from keras_vad.testing.inputs import raw_windows
 from keras_vad.training.strategy import make_strategy
 
 
-def one_step(strategy, key, config, initial, batch, freeze):
+def one_step(strategy, method, config, initial, batch, freeze):
     """Weights and losses after one step."""
     with strategy.scope():
-        detector = keras_vad.build(key, **config)
+        detector = method(**config)
         # Adaptive optimizers turn rounding errors into whole steps; the gradients are what is compared.
         names = [name for name in inspect.signature(detector.compile).parameters if name.endswith("optimizer")]
         detector.compile(**{name: keras.optimizers.SGD(0.1) for name in names})
@@ -36,18 +35,18 @@ def one_step(strategy, key, config, initial, batch, freeze):
     return detector.get_weights(), {name: [float(value) for value in values] for name, values in logs.items()}
 
 
-def main(key, config):
+def main(method, config):
     two = make_strategy("mirrored", 2)
     assert two.num_replicas_in_sync == 2
     keras.utils.set_random_seed(3)
-    detector = keras_vad.build(key, **config)
+    detector = method(**config)
     batch = raw_windows(detector)
     detector.adapt(raw_windows(detector, seed=1))  # inputs that are exactly centred hardly move the weights
     initial = detector.get_weights()
     result = {}
     for case, windows in (("frozen", batch), ("halves", np.concatenate([batch[:2], batch[:2]]))):
         runs = [
-            one_step(strategy, key, config, initial, windows, freeze=case == "frozen")
+            one_step(strategy, method, config, initial, windows, freeze=case == "frozen")
             for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), two)
         ]
         (weights_1, losses_1), (weights_2, losses_2) = runs

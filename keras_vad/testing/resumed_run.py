@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_vad
 from keras_vad.testing.inputs import raw_windows
 from keras_vad.training.loop import Checkpoints, Schedule, train
 
@@ -35,9 +34,9 @@ class StopAt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def run(key, config, folder, stop=None):
+def run(method, config, folder, stop=None):
     keras.utils.set_random_seed(5)
-    detector = keras_vad.build(key, **config)
+    detector = method(**config)
     detector.seed = 5
     detector.compile()
     detector.build_optimizers()
@@ -64,12 +63,12 @@ def run(key, config, folder, stop=None):
     return detector, initial, callback.first
 
 
-def main(key, config, folder):
+def main(method, config, folder):
     tf.config.experimental.enable_op_determinism()
-    whole, initial, _ = run(key, config, folder / "whole")
+    whole, initial, _ = run(method, config, folder / "whole")
     # Stopped after the last batch before the end of an epoch, whose newest checkpoint is one batch older.
-    run(key, config, folder / "parts", stop=STEPS - 1)
-    resumed, _, first = run(key, config, folder / "parts")
+    run(method, config, folder / "parts", stop=STEPS - 1)
+    resumed, _, first = run(method, config, folder / "parts")
     different = [
         weight.path
         for weight, expected in zip(resumed.weights, whole.weights, strict=True)

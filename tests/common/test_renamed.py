@@ -40,7 +40,7 @@ def test_run_folders(tmp_path):
 
 
 def test_both_names_are_one_too_many():
-    with pytest.raises(VadError, match="the option data.speeds is also given by its former name strides"):
+    with pytest.raises(VadError, match=r"the option data\.speeds is also given by its former name strides"):
         names_now("data", {"strides": [1], "speeds": [1]})
 
 

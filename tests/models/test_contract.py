@@ -1,8 +1,12 @@
 """Every method of the registry keeps the contract."""
 
+import keras
 import pytest
 
 import keras_vad
+from keras_vad.errors import VadError
+from keras_vad.models.local_playback import LocalPlaybackRate
+from keras_vad.models.registry import get_model, method_of
 from keras_vad.testing.detector_contract import DetectorContract, Tiny
 
 
@@ -280,5 +284,41 @@ class TestContract(DetectorContract):
 
     @pytest.fixture(scope="class")
     @classmethod
+    def method(cls, key):
+        return get_model(key)
+
+    @pytest.fixture(scope="class")
+    @classmethod
     def tiny(cls, key):
         return TINY[key]
+
+    def test_has_its_public_name(self, detector, key):
+        assert method_of(detector) == key
+
+    def test_an_unknown_option_is_named(self, key):
+        with pytest.raises(VadError, match=f"{key} has no hyper-parameter colour; it has "):
+            keras_vad.build(key, colour=3)
+
+
+CHEAP = {"test_config_is_plain_and_makes_the_same_detector", "test_anomaly", "test_keras_file_round_trip"}
+
+
+@keras.saving.register_keras_serializable(package="elsewhere")
+class OfOthers(LocalPlaybackRate):
+    """A method that is not in the registry."""
+
+
+class TestContractOfOthers(DetectorContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def method(cls):
+        return OfOthers
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tiny(cls):
+        return TINY["local_playback"]
+
+
+for name in [name for name in dir(DetectorContract) if name.startswith("test_") and name not in CHEAP]:
+    setattr(TestContractOfOthers, name, None)  # the other class runs them
