@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export DENO_DIR ?= $(abspath $(VENV))/.deno
+export DENO_NO_UPDATE_CHECK := 1
+SCRIPTS := keras_vad/report/scripts
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint format results picture clean
@@ -21,16 +24,21 @@ demo: $(INSTALLED)  ## train, evaluate, export, serve and score on generated dat
 test: $(INSTALLED)  ## run all tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
-lint: $(INSTALLED)  ## check format, code, types, and that the tables of results are current
+lint: $(INSTALLED)  ## check format, code, types of Python and scripts, and that what is made from other files is current
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python tools/page_types.py --check
+	@$(BIN)/deno fmt --check --config $(SCRIPTS)/deno.json $(SCRIPTS)
+	@$(BIN)/deno lint --config $(SCRIPTS)/deno.json $(SCRIPTS)
+	@$(BIN)/deno check --config $(SCRIPTS)/deno.json $(SCRIPTS)/main.js
 	@$(BIN)/python tools/results.py --check
 	@$(BIN)/python tools/study.py --check
 
 format: $(INSTALLED)  ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/deno fmt --quiet --config $(SCRIPTS)/deno.json $(SCRIPTS)
 
 results: $(INSTALLED)  ## make the tables of results in the documents from zoo/results.csv
 	@$(BIN)/python tools/results.py

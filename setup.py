@@ -11,7 +11,7 @@ setup(
     packages=[*find_packages(include=["keras_vad", "keras_vad.*"]), *find_packages("serving/server")],
     package_dir={"keras_vad_server": "serving/server/keras_vad_server"},
     package_data={
-        "keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "py.typed"],
+        "keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "report/scripts/*.js", "py.typed"],
         "keras_vad_server": ["config_files/*", "py.typed"],
     },
     entry_points={"console_scripts": ["keras-vad = keras_vad.cli.main:main"]},
@@ -52,6 +52,7 @@ setup(
             "ruff>=0.15",
             "mypy>=1.15",
             "types-PyYAML",
+            "deno>=2.9",
         ],
     },
 )

@@ -13,8 +13,10 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one benchmark and print its result as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    training = kinds.add_parser("training", help="windows per second of the input pipeline alone and of training")
+    training = kinds.add_parser(
+        "training", help="GFLOP/s of each phase's training step beside this machine's limit, and the input pipeline"
+    )
     for option in ("model", "dataset"):
         training.add_argument(f"--{option}", required=True)
     training.add_argument("--data-dir", required=True, type=Path)
@@ -63,53 +67,115 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _training(args: argparse.Namespace) -> dict[str, Any]:
     load_tensorflow()
+    import keras
     import tensorflow as tf
 
-    from keras_vad.data import FrameCache, open_dataset, steps_per_epoch, window_dataset
+    from keras_vad.data import FrameCache, hold_out, open_dataset
+    from keras_vad.evaluation.cost import macs_of
     from keras_vad.models.registry import build
+    from keras_vad.training.loop import Schedule
+    from keras_vad.training.phase_batches import PhaseBatches
     from keras_vad.training.recipe import find_recipe, load_recipe
 
     recipe = load_recipe(find_recipe(args.recipe, args.model, args.dataset), args.set)
+    keras.mixed_precision.set_global_policy(recipe.training.precision)
     detector = build(args.model, **recipe.model)
     detector.compile()
     detector.build_optimizers()
     cache = FrameCache()
-    videos = [
-        cache.get(video, detector.window.size) for video in open_dataset(args.dataset, args.data_dir).train_videos()
-    ]
-    size = recipe.training.batch_size
-    windows: dict[str, Any] = {"batch_size": size, "speeds": recipe.data.speeds, "hop": recipe.data.hop}
-    step = tf.function(detector.train_step, jit_compile=False, autograph=False)
+    dataset = open_dataset(args.dataset, args.data_dir)
+    videos, held_out = (
+        [cache.get(video, detector.window.size) for video in each]
+        for each in hold_out(dataset.train_videos(), recipe.data.validation_share, seed=0)
+    )
+    schedule = Schedule.of(detector.phases(), recipe.training.epochs, recipe.training.schedule)
+    limit = _limit_of_convolutions(recipe.training.precision)
+    phases: dict[str, dict[str, Any]] = {}
+    seconds = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        batches = PhaseBatches(
+            detector,
+            videos,
+            held_out,
+            batch_size=recipe.training.batch_size,
+            speeds=recipe.data.speeds,
+            hop=recipe.data.hop,
+            most_steps=recipe.training.steps_per_epoch,
+            validation_steps=0,
+            seed=0,
+            codes=Path(folder) / "codes",
+        )
+        measured: dict[Any, dict[str, Any]] = {}
+        for phase in schedule.phases:
+            kind = phase.trainable, phase.windows, phase.encode, phase.batch_factor
+            if kind not in measured:
+                detector.set_phase(phase)
+                if phase.on_start:
+                    phase.on_start(detector, batches(phase, 0, 0))
+                step = tf.function(detector.train_step, jit_compile=False, autograph=False)
+                first = next(iter(batches(phase, 0, 0)))
+                macs = macs_of(step.get_concrete_function(first).graph)
+                step(first)
+                measured[kind] = _rates(step, partial(batches, phase), args.steps)
+                gflops = None if macs is None else 2e-9 * macs / measured[kind]["seconds_per_step"]
+                measured[kind] |= {
+                    "batch_size": recipe.training.batch_size * phase.batch_factor,
+                    "gflop_per_second": gflops and round(gflops, 1),
+                    "share_of_limit": gflops and round(gflops / limit, 2),
+                }
+            steps = batches.steps(phase) * phase.epochs
+            seconds += steps * measured[kind]["seconds_per_step"]
+            phases[phase.name] = measured[kind] | {"steps": steps}
+    return {
+        "precision": recipe.training.precision,
+        "limit_gflop_per_second": round(limit, 1),
+        "phases": phases,
+        "estimated_hours": round(seconds / 3600, 2),
+    }
 
-    # Alternately, so that a machine whose speed drifts treats both alike.
-    window = detector.training_window
-    batches = iter(window_dataset(videos, window, **windows))
-    step(next(batches))
-    rates: dict[str, list[float]] = {"pipeline": [], "training": []}
+
+def _rates(step: Callable[..., Any], batches: Callable[[int, int], Any], steps: int) -> dict[str, Any]:
+    """Seconds of a step, and how many times as fast the input pipeline is.
+
+    Alternately, so that a machine whose speed drifts treats both alike.
+    """
+    pipeline, training = [], []
     for repeat in range(3):
         started, count = time.perf_counter(), 0
-        for _ in window_dataset(videos, window, epoch=repeat, **windows).take(max(50, args.steps)):
-            count += size
-        rates["pipeline"].append(count / (time.perf_counter() - started))
-        dataset = window_dataset(videos, window, epoch=repeat, **windows).take(max(1, args.steps // 3))
+        for _ in batches(repeat, 0).take(max(50, steps)):
+            count += 1
+        pipeline.append((time.perf_counter() - started) / count)
         started, count = time.perf_counter(), 0
-        for batch in dataset:
+        for batch in batches(repeat, 0).take(max(1, steps // 3)):
             float(next(iter(step(batch).values())))
-            count += size
-        rates["training"].append(count / (time.perf_counter() - started))
-    pipeline, training = (float(np.median(rates[name])) for name in ("pipeline", "training"))
-    available = steps_per_epoch(videos, window, **windows)
-    steps = min(available, recipe.training.steps_per_epoch or available)
-    epochs = recipe.training.epochs or sum(phase.epochs for phase in detector.phases())
+            count += 1
+        training.append((time.perf_counter() - started) / count)
     return {
-        "pipeline_windows_per_second": round(pipeline, 1),
-        "training_windows_per_second": round(training, 3),
-        "pipeline_over_training": round(pipeline / training, 1),
-        "seconds_per_step": round(size / training, 2),
-        "batch_size": size,
-        "steps": steps * epochs,
-        "estimated_hours": round(steps * epochs * size / training / 3600, 2),
+        "seconds_per_step": round(float(np.median(training)), 4),
+        "pipeline_over_training": round(float(np.median(training) / np.median(pipeline)), 1),
     }
+
+
+def _limit_of_convolutions(precision: str) -> float:
+    """GFLOP/s of a convolution with 128 channels, forward and both gradients: what a training step could reach here."""
+    import tensorflow as tf
+
+    dtype = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}.get(precision, tf.float32)
+    images, kernel = (tf.cast(tf.random.normal(shape), dtype) for shape in ((8, 32, 48, 128), (3, 3, 128, 128)))
+
+    @tf.function(autograph=False)
+    def step() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([images, kernel])
+            loss = tf.reduce_sum(tf.square(tf.nn.conv2d(images, kernel, 1, "SAME")))
+        return [tf.reduce_sum(gradient) for gradient in tape.gradient(loss, [images, kernel])]
+
+    seconds = []
+    for _ in range(8):
+        started = time.perf_counter()
+        [value.numpy() for value in step()]
+        seconds.append(time.perf_counter() - started)
+    return 3 * 2e-9 * 8 * 32 * 48 * 9 * 128 * 128 / float(np.median(seconds[2:]))
 
 
 def _memory(args: argparse.Namespace) -> dict[str, Any]:

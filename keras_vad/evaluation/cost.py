@@ -1,4 +1,4 @@
-"""What scoring costs: multiply-accumulate operations of the graph."""
+"""What scoring and training cost: multiply-accumulate operations of the graph."""
 
 import math
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from keras_vad.models.detector import VideoAnomalyDetector
 
 _CONVOLUTIONS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative"}
 _TRANSPOSED = {"Conv2DBackpropInput", "Conv3DBackpropInputV2"}
+_FILTER_GRADIENTS = {"Conv2DBackpropFilter", "Conv3DBackpropFilterV2"}
 _PRODUCTS = {"MatMul", "BatchMatMulV2"}
 _LOOPS = {"While", "StatelessWhile"}
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
@@ -28,8 +29,18 @@ def macs_per_frame(detector: VideoAnomalyDetector) -> int | None:
     window = detector.window
     shape = (1, len(window.frames), *window.size, window.channels)
     graph = tf.function(detector.anomaly, autograph=False).get_concrete_function(tf.TensorSpec(shape)).graph
+    counted = macs_of(graph)
+    return None if counted is None else round(counted / window.hop)
+
+
+def macs_of(graph: tf.Graph) -> int | None:
+    """Multiply-accumulate operations of a graph, gradients among them; see ``macs_per_frame`` for the convention.
+
+    Returns:
+        ``None`` where operations stand in a loop, or a shape is not known.
+    """
     counted = [_macs(operation) for operation in _operations(graph)]
-    return None if None in counted else round(sum(filter(None, counted)) / window.hop)
+    return None if None in counted else sum(filter(None, counted))
 
 
 def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
@@ -50,11 +61,15 @@ def _macs(operation: tf.Operation) -> int | None:
         size = places[:-1]
     elif operation.type in _TRANSPOSED:
         kernel, size = operation.inputs[1].shape, operation.inputs[2].shape[:-1]
+    elif operation.type in _FILTER_GRADIENTS:
+        kernel, size = operation.outputs[0].shape, operation.inputs[2].shape[:-1]
     elif operation.type in _PRODUCTS:
         transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
         inner = operation.inputs[0].shape[-2 if transposed else -1]
-        kernel, size = [inner], operation.outputs[0].shape
+        kernel, size = tf.TensorShape([inner]), operation.outputs[0].shape
     else:
         return 0
+    if kernel.rank is None or size.rank is None:
+        return None
     lengths = [*kernel, *size]
     return None if None in lengths else math.prod(lengths)

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -16,6 +16,18 @@ from keras_vad.errors import VadError
 from keras_vad.report.curves import Buckets, intervals
 from keras_vad.report.embed import EmbeddedVideo, embed, frame_order
 from keras_vad.report.heat import HeatScale, heat_colours
+from keras_vad.report.join import join_modules
+from keras_vad.report.page_data import (
+    CurveData,
+    EventData,
+    HeatData,
+    MapData,
+    PageData,
+    PictureData,
+    RocData,
+    VideoData,
+    VideoFacts,
+)
 from keras_vad.report.roc import Roc, roc_of
 from keras_vad.scoring.events import Event, alarm_events
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, finite_scores
@@ -102,57 +114,43 @@ def write_report(
     scale = HeatScale.of(with_maps) if with_maps else None
 
     roc = _roc(videos)
-    described = [_describe(one) for one in videos]
-    room = max_bytes - _MARKUP_BYTES - len(json.dumps(described))
+    facts = [_facts(one) for one in videos]
+    room = max_bytes - _MARKUP_BYTES - len(json.dumps(facts))
     embedded = _embed_within(room, videos, scale)
-    for facts, one, pictures in zip(described, videos, embedded, strict=True):
-        facts |= {
-            "shown": one.scores.frame_index[pictures.index].tolist(),
-            "levels": _rounded(one.scores.calibrated[pictures.index]),
-            "values": {
-                name: _rounded(values[pictures.index])
-                for name, values in {"raw score": one.scores.raw, **one.scores.parts}.items()
-            },
-            "mapSize": pictures.map_size,
-        }
-    data = {
-        "boundary": ALARM_BOUNDARY,
-        "heat": None
+    data = PageData(
+        boundary=ALARM_BOUNDARY,
+        heat=None
         if scale is None
-        else {"low": scale.low, "high": scale.high, "colours": heat_colours().ravel().tolist()},
-        "videos": described,
-        "roc": None
+        else HeatData(low=scale.low, high=scale.high, colours=heat_colours().ravel().tolist()),
+        videos=[_video(*each) for each in zip(facts, videos, embedded, strict=True)],
+        roc=None
         if roc is None
-        else {
-            "fpr": _rounded(roc.false_positive),
-            "tpr": _rounded(roc.true_positive),
-            "auroc": roc.auroc,
-            "operating": roc.operating_point,
-        },
-    }
-    folder = jinja2.PackageLoader("keras_vad", "report")
-    environment = jinja2.Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        else RocData(
+            fpr=_rounded(roc.false_positive),
+            tpr=_rounded(roc.true_positive),
+            auroc=roc.auroc,
+            operating=roc.operating_point,
+        ),
+    )
+    folder = resources.files("keras_vad.report")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # and in our order
-    page = environment.get_template("page.html").render(
+    page = environment.from_string((folder / "page.html").read_text("utf-8")).render(
         title=title,
         summary=_summary(videos, roc),
         about={name: value for name, value in about.items() if value not in (None, "")},
         config=config,
-        rows=described,
         labelled=any(one.labels is not None for one in videos),
         roc=roc,
         data=data,
-        pictures=embedded,
+        pictures=[_pictures(one) for one in embedded],
         # Ours, so they need no escaping; a style or script element would not undo it.
-        style=_source(environment, "page.css"),
-        script=_source(environment, "page.js"),
+        style=(folder / "page.css").read_text("utf-8"),
+        script=join_modules(folder / "scripts", "main.js"),
     )
     write_text(path, page)
-
-
-def _source(environment: jinja2.Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
 
 
 def _roc(videos: Sequence[ReportedVideo]) -> Roc | None:
@@ -160,32 +158,48 @@ def _roc(videos: Sequence[ReportedVideo]) -> Roc | None:
     return roc_of([scores for scores, _ in labelled], [labels for _, labels in labelled]) if labelled else None
 
 
-def _describe(one: ReportedVideo) -> dict[str, Any]:
-    """What the page says of a video, apart from its frames."""
+def _facts(one: ReportedVideo) -> VideoFacts:
     scores, labels = one.scores, one.labels
     buckets = Buckets.of(len(scores))
     curves = []
     for name, values in {"score": scores.calibrated, "raw score": scores.raw, **scores.parts}.items():
         low, high = buckets.extremes(np.asarray(values))
-        curves.append({"name": name, "high": _rounded(high), "low": None if buckets.length == 1 else _rounded(low)})
+        curves.append(CurveData(name=name, high=_rounded(high), low=None if buckets.length == 1 else _rounded(low)))
     roc = None if labels is None else roc_of([scores], [labels])
-    return {
-        "name": one.video.name,
-        "fps": one.video.fps,
-        "length": one.length,
-        "scored": len(scores),
-        "alarms": int(scores.alarm.sum()),
-        "highest": round(float(scores.calibrated.max()), 4),
-        "anomalous": None if labels is None else int(labels.sum()),
-        "auroc": None if roc is None else roc.auroc,
-        "truth": None if labels is None else intervals(labels),
-        "events": [
-            {"start": event.start, "end": event.end, "peak": event.peak, "score": round(event.score, 4)}
+    return VideoFacts(
+        name=one.video.name,
+        fps=one.video.fps,
+        length=one.length,
+        scored=len(scores),
+        alarms=int(scores.alarm.sum()),
+        highest=round(float(scores.calibrated.max()), 4),
+        anomalous=None if labels is None else int(labels.sum()),
+        auroc=None if roc is None else roc.auroc,
+        truth=None if labels is None else intervals(labels),
+        events=[
+            EventData(start=event.start, end=event.end, peak=event.peak, score=round(event.score, 4))
             for event in one.events
         ],
-        "at": scores.frame_index[buckets.starts].tolist(),
-        "curves": curves,
+        at=scores.frame_index[buckets.starts].tolist(),
+        curves=curves,
+    )
+
+
+def _video(facts: VideoFacts, one: ReportedVideo, pictures: EmbeddedVideo) -> VideoData:
+    scores, held = one.scores, pictures.index
+    return {
+        **facts,
+        "shown": scores.frame_index[held].tolist(),
+        "levels": _rounded(scores.calibrated[held]),
+        "values": {name: _rounded(values[held]) for name, values in {"raw score": scores.raw, **scores.parts}.items()},
     }
+
+
+def _pictures(one: EmbeddedVideo) -> PictureData:
+    maps = None
+    if one.heat is not None and one.map_size is not None:
+        maps = MapData(rows=one.map_size[0], columns=one.map_size[1], values=one.heat)
+    return PictureData(frames=one.jpeg, maps=maps)
 
 
 def _summary(videos: Sequence[ReportedVideo], roc: Roc | None) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from keras_vad.models.detector import TrainingPhase
 from keras_vad.models.registry import method_of
 from keras_vad.scoring.chunks import fit_chunk_length
 from keras_vad.testing import fresh_process, replica_steps, resumed_run
-from keras_vad.testing.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import phase_batch, raw_video, raw_windows
 from keras_vad.training.strategy import check_precision
 
 # Operations that TensorFlow's Python package has a kernel for and TensorFlow Serving does not run: they call back into
@@ -243,14 +243,14 @@ class DetectorContract:
 
     def test_every_trainable_weight_learns_in_some_phase(self, build):
         detector = build()
-        batch = tf.constant(raw_windows(detector))
-        detector.adapt(batch.numpy())
+        detector.adapt(raw_windows(detector))
         trainable = {weight.path for weight in detector.trainable_variables}
         learned = set()
         for phase in detector.phases():
             detector.set_phase(phase)
             before = weights_of(detector)
             step = trained_step(detector)
+            batch = tf.nest.map_structure(tf.constant, phase_batch(detector, phase))
             for _ in range(2):
                 logs = step(batch)
             assert all(np.isfinite(value) and value.shape == () for value in logs.values())
@@ -260,9 +260,10 @@ class DetectorContract:
 
     def test_one_batch_can_be_learned_by_heart(self, build, tiny):
         detector = build()
-        batch = tf.constant(raw_windows(detector))
-        detector.adapt(batch.numpy())
-        detector.set_phase(detector.phases()[0])
+        detector.adapt(raw_windows(detector))
+        phase = detector.phases()[0]
+        detector.set_phase(phase)
+        batch = tf.nest.map_structure(tf.constant, phase_batch(detector, phase))
         step = trained_step(detector)
         first = loss = float(step(batch)[tiny.loss])
         for _ in range(60):
@@ -270,6 +271,23 @@ class DetectorContract:
             if loss < first / 4:
                 break
         assert loss < first / 4
+
+    def test_health_is_figures_that_a_recipe_can_ask_for(self, build):
+        detector = build()
+        detector.adapt(raw_windows(detector))
+        for phase in detector.phases():
+            detector.set_phase(phase)
+            if phase.on_start:
+                batch = tf.nest.map_structure(tf.constant, phase_batch(detector, phase))
+                phase.on_start(detector, tf.data.Dataset.from_tensors(batch))
+            before = weights_of(detector)
+            batches = [tf.nest.map_structure(tf.constant, phase_batch(detector, phase, seed=seed)) for seed in (3, 5)]
+            figures = detector.health(batches)
+            assert set(figures) <= set(detector.health_figures)
+            assert all(isinstance(value, float) and np.isfinite(value) for value in figures.values()), figures
+            assert figures == detector.health(batches)
+            for path, weight in weights_of(detector).items():
+                np.testing.assert_array_equal(before[path], weight, err_msg=path)
 
     def test_test_step_changes_nothing(self, build):
         detector = build()

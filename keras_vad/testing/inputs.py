@@ -1,6 +1,7 @@
 """Windows and videos for tests of methods, all 40 x 56 RGB."""
 
 import numpy as np
+import tensorflow as tf
 
 
 def raw_windows(detector, batch=4, seed=0, window=None):
@@ -18,6 +19,18 @@ def raw_windows(detector, batch=4, seed=0, window=None):
         for time, frame in enumerate(clip):
             frame[top : top + 12, left + time : left + time + 12] = colour
     return frames ^ generator.integers(0, 16, frames.shape, dtype=np.uint8)
+
+
+def phase_batch(detector, phase, batch=4, seed=0):
+    """A batch as the steps of a phase get it: windows, a tuple of several kinds of them, or of encoded frames."""
+    kinds = phase.windows or (detector.training_window,)
+    windows = [
+        raw_windows(detector, batch * phase.batch_factor, seed + number, kind) for number, kind in enumerate(kinds)
+    ]
+    if phase.encode is not None:
+        encode = getattr(detector, phase.encode)
+        windows = [np.stack([np.asarray(encode(tf.constant(frames))) for frames in each]) for each in windows]
+    return windows[0] if len(windows) == 1 else tuple(windows)
 
 
 def raw_video(n, seed=0):

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vad.testing.inputs import raw_windows
-from keras_vad.training.loop import Checkpoints, Schedule, train
+from keras_vad.testing.inputs import phase_batch
+from keras_vad.training.loop import Checkpoints, Schedule, TrainingData, train
 
 STEPS = 4
 EPOCHS_PER_PHASE = 2
@@ -43,17 +43,17 @@ def run(method, config, folder, stop=None):
     initial = detector.get_weights()
     callback = StopAt(stop)
 
-    def batches(epoch, skip):
-        rows = [raw_windows(detector, batch=2, seed=10 * epoch + step) for step in range(STEPS)]
-        return tf.data.Dataset.from_tensor_slices(np.stack(rows)).skip(skip)
+    def batches(phase, epoch, skip):
+        rows = [phase_batch(detector, phase, batch=2, seed=10 * epoch + step) for step in range(STEPS)]
+        stacked = tf.nest.map_structure(lambda *each: np.stack(each), *rows)
+        return tf.data.Dataset.from_tensor_slices(stacked).skip(skip)
 
     phases = detector.phases()
     try:
         train(
             detector,
             Schedule.of(phases, EPOCHS_PER_PHASE * len(phases), "cosine"),
-            batches,
-            STEPS,
+            TrainingData(batches, lambda phase: STEPS),
             checkpoints=Checkpoints(folder, detector),
             checkpoint_every=2,
             callbacks=[callback],

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import tensorflow as tf
 
 import keras_vad
-from keras_vad.evaluation.cost import macs_per_frame
+from keras_vad.evaluation.cost import macs_of, macs_per_frame
 from keras_vad.window import Window
 
 
@@ -35,6 +35,22 @@ def test_recurrent_layers_count_every_step() -> None:
     recurrent = 3 * 4 * 8 * (3 * 3 * 2 * 2 * 2 * 2)  # layers, frames, gates of input and state
     blur = 2 * 4 * 32 * 32 * 7
     assert macs_per_frame(detector) * 4 == convolutions + recurrent + blur
+
+
+def test_gradients_of_a_convolution_cost_as_much_as_it_does() -> None:
+    @tf.function(autograph=False)
+    def step(images: tf.Tensor, kernel: tf.Tensor, transposed: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([images, kernel, transposed])
+            hidden = tf.nn.conv2d(images, kernel, 2, "SAME")
+            loss = tf.reduce_sum(tf.nn.conv2d_transpose(hidden, transposed, (2, 8, 6, 3), 2, "SAME"))
+        return tape.gradient(loss, [images, kernel, transposed])
+
+    shapes = (2, 8, 6, 3), (5, 5, 3, 4), (3, 3, 3, 4)
+    graph = step.get_concrete_function(*map(tf.TensorSpec, shapes)).graph
+    places = 2 * 4 * 3
+    # Each of the two runs once forward and has a gradient of its input and one of its kernel.
+    assert macs_of(graph) == 3 * places * (5 * 5 * 3 * 4 + 3 * 3 * 3 * 4)
 
 
 def test_a_loop_in_the_graph_is_not_guessed() -> None:

@@ -13,7 +13,7 @@ from keras_vad.errors import VadError
 from keras_vad.models.st_dissociation import SpatioTemporalDissociation
 from keras_vad.testing.detector_contract import weights_of
 from keras_vad.testing.inputs import raw_video, raw_windows
-from keras_vad.training.loop import Schedule, train
+from keras_vad.training.loop import Schedule, TrainingData, train
 
 TINY = {"image_size": (32, 48), "channels": (4, 8, 8, 8), "clusters": 4, "cycles": 2}
 
@@ -283,7 +283,8 @@ def test_the_loop_starts_k_means_once_and_takes_turns():
             seen.append((logs["phase"], centres, float(logs["cluster"])))
 
     schedule = Schedule.of(detector.phases(), 5, "constant")
-    train(detector, schedule, lambda epoch, skip: tf.data.Dataset.from_tensor_slices(rows), 2, callbacks=[Look()])
+    data = TrainingData(lambda *where: tf.data.Dataset.from_tensor_slices(rows), lambda phase: 2)
+    train(detector, schedule, data, callbacks=[Look()])
     phases, centres, losses = zip(*seen, strict=True)
     assert phases == ("pretraining", "networks 1", "centres 1", "networks 2", "centres 2")
     assert np.abs(centres[0]).min() == 9

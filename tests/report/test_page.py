@@ -35,8 +35,9 @@ def gray_video(n: int, name: str, fps: float | None = 25.0) -> Video:
     return Video(name, ArrayFrames(np.array(frames)), fps)
 
 
-def data_of(file: Path) -> dict:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', file.read_text("utf-8"), re.DOTALL)
+def data_of(file: Path, element: str = "data") -> dict:
+    pattern = rf'<script type="application/json" id="{element}">(.*?)</script>'
+    found = re.search(pattern, file.read_text("utf-8"), re.DOTALL)
     assert found is not None
     return json.loads(found.group(1))
 
@@ -126,7 +127,7 @@ def test_overlay_toggles_and_is_where_the_map_is_hot(report: Path, browser: Brow
         # Weaker, but there.
         page.focus("#strength")
         page.keyboard.press("Home")
-        until(page, "document.getElementById('strength').value === '10'")
+        page.wait_for_selector("#frame[data-strength='0.1']")
         weak = hot_and_calm(pixels(page))[0]
         assert 0 < np.ptp(weak) < 40
 

@@ -44,7 +44,8 @@ def test_score_writes_page_video_and_table(project: Path, tmp_path: Path, capsys
     (video,) = data_of(outputs["html"])["videos"]
     np.testing.assert_allclose(video["levels"], [float(row.split(",")[3]) for row in rows], rtol=1e-3)
     assert video["alarms"] == sum(row.endswith(",1") for row in rows) > 0
-    assert video["mapSize"] == [8, 12]
+    maps = data_of(outputs["html"], "pictures-0")["maps"]
+    assert (maps["rows"], maps["columns"], len(maps["values"])) == (8, 12, len(video["shown"]))
     assert "method: local_playback\nseed: 7" in outputs["html"].read_text()
     with av.open(str(outputs["mp4"])) as container:
         assert sum(1 for _ in container.decode(video=0)) == len(rows)
