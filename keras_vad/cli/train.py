@@ -132,7 +132,8 @@ def _check(args: argparse.Namespace) -> "TrainedDetector | None":
         raise VadError(f"{args.start} is of {trained.method}, but --model is {model}; leave --model out.")
     name = _recipe_name(args, model)
     if name is None:
-        resolve_recipe({}, _overrides(args), "a recipe")
+        assert trained is not None
+        resolve_recipe({}, _overrides(args), f"the training of {trained.origin}")
     else:
         recipe = load_recipe(name, _overrides(args))
         if model is not None:

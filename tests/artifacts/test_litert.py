@@ -141,7 +141,7 @@ class TestTool:
         assert len(EdgeDetector(folder / "edge").score_video(np.stack([image] * 9))) == 9
 
     def test_leaves_nothing_when_it_fails(self, folder):
-        with pytest.raises(VadError, match="precision is 'int4'"):
+        with pytest.raises(VadError, match="there is no precision 'int4'"):
             main(self.arguments(folder, "--precision", "int4"))
         assert not (folder / "edge").exists()
         (folder / "edge").mkdir()

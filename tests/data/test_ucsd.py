@@ -169,7 +169,9 @@ def test_a_folder_without_the_data_set(tmp_path):
 def test_an_unknown_data_set(tmp_path):
     with pytest.raises(VadError) as caught:
         open_dataset("ped2", tmp_path)
-    assert str(caught.value) == ("there is no data set 'ped2'; choose one of shapes, ucsdped1, ucsdped2, folder.")
+    assert str(caught.value) == (
+        "there is no data set 'ped2' (did you mean ucsdped2?); choose one of shapes, ucsdped1, ucsdped2, folder."
+    )
 
 
 def test_a_missing_folder(tmp_path):
