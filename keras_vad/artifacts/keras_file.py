@@ -12,7 +12,7 @@ import keras
 
 from keras_vad.errors import VadError
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.models.registry import import_models
+from keras_vad.models.registry import import_methods
 
 _MEMBERS = ["config.json", "metadata.json", "model.weights.h5"]
 
@@ -31,7 +31,7 @@ def load_detector(file: Path, shown: str | os.PathLike[str] | None = None) -> Vi
     Raises:
         VadError: If it is damaged, of another program, or holds anything else.
     """
-    import_models()
+    import_methods()
     name = file if shown is None else shown
     try:
         _check_content(file, name)

@@ -20,17 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print their names and what they are."""
-    from keras_vad.models.registry import MODELS, about_model, check_model, list_models, options_of
+    from keras_vad.models.registry import METHODS, about_method, check_method, list_models, options_of
 
-    if args.pattern in MODELS:
-        print(about_model(args.pattern))
+    if args.pattern in METHODS:
+        print(about_method(args.pattern))
         options = {name: option for name, option in options_of(args.pattern).items() if name != "name"}
         for name, option in options.items():
             print(f"  {name:{max(map(len, options))}}  {option.annotation} = {option.default}")
         return 0
     names = list_models(args.pattern)
     if not names:
-        check_model(args.pattern)
+        check_method(args.pattern)
     for name in names:
-        print(f"{name:{max(map(len, names))}}  {about_model(name)}")
+        print(f"{name:{max(map(len, names))}}  {about_method(name)}")
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from keras_vad.cli import options
 from keras_vad.cli.parser import one_of
 from keras_vad.cli.process import load_tensorflow
+from keras_vad.errors import VadError
 
 _MIB = 1 << 20
 _METRICS_PORT = 8501
@@ -72,30 +73,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    load_tensorflow()
     from keras_vad_server import config, logs
-    from keras_vad_server.server import ServerOptions, serve
-    from keras_vad_server.store import ModelStore
 
-    logs.configure(args.log_format)
-    zoo = args.zoo
-    models = config.read_models(args.model_config_file, zoo) if args.model_config_file else None
+    if args.model_config_file is None and not args.zoo.is_dir():
+        raise VadError(f"there is no zoo folder {args.zoo}; export a model into it, or name another with --zoo.")
+    models = config.read_models(args.model_config_file, args.zoo) if args.model_config_file else None
     metrics_path: str | None = config.METRICS_PATH
     metrics_port = args.metrics_port
     if args.monitoring_config_file:
         metrics_path = config.read_metrics_path(args.monitoring_config_file)
         metrics_port = _METRICS_PORT if metrics_port is None else metrics_port
-    batching = args.batching_parameters_file
-    options = ServerOptions(
-        args.port,
-        args.host,
-        config.read_batching(batching) if batching else config.BatchingOptions(),
-        config.read_tls(args.ssl_config_file) if args.ssl_config_file else None,
-        -1 if args.max_message_mb is None else args.max_message_mb * _MIB,
-    )
+    batching = config.BatchingOptions()
+    if args.batching_parameters_file:
+        batching = config.read_batching(args.batching_parameters_file)
+    tls = config.read_tls(args.ssl_config_file) if args.ssl_config_file else None
+    message_bytes = -1 if args.max_message_mb is None else args.max_message_mb * _MIB
+
+    load_tensorflow()
+    from keras_vad_server.server import ServerOptions, serve
+    from keras_vad_server.store import ModelStore
+
+    logs.configure(args.log_format)
     serve(
-        ModelStore(zoo, models, args.allow_version_labels_for_unavailable_models),
-        options,
+        ModelStore(args.zoo, models, args.allow_version_labels_for_unavailable_models),
+        ServerOptions(args.port, args.host, batching, tls, message_bytes),
         metrics_port=None if metrics_path is None else metrics_port,
         metrics_path=metrics_path or "",
         poll_seconds=args.poll_seconds,

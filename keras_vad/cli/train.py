@@ -115,14 +115,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> "TrainedDetector | None":
     """Check all that can be known before TensorFlow is loaded; gives what ``--from`` names."""
-    from keras_vad.models.registry import check_hyper, check_model
+    from keras_vad.models.registry import check_hyper, check_method
     from keras_vad.presets.resolve import resolve
     from keras_vad.training.recipe import load_recipe, resolve_recipe
 
     if args.model is None and args.start is None:
         raise VadError("give --model METHOD, or --from NAME to start from a trained model.")
     if args.model is not None:
-        check_model(args.model)
+        check_method(args.model)
     options.opened_data(args)
     if args.name is not None:
         check_name(args.name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keras_vad.models.detector import VideoAnomalyDetector
 
 #: Each method's module and class.
-MODELS = {
+METHODS = {
     "adaptive_clustering": ("keras_vad.models.adaptive_clustering", "AdaptiveClusteringCAE"),
     "adv3dcae": ("keras_vad.models.adv3dcae", "Adv3DCAE"),
     "conv3d_ae": ("keras_vad.models.baselines", "Conv3DAE"),
@@ -70,42 +70,42 @@ def list_models(pattern: str = "*") -> list[str]:
     >>> list_models("adv*")
     ['adv3dcae']
     """
-    return sorted(key for key in MODELS if fnmatchcase(key, pattern))
+    return sorted(key for key in METHODS if fnmatchcase(key, pattern))
 
 
-def check_model(key: str) -> None:
+def check_method(key: str) -> None:
     """Refuse a name that is no method's.
 
     Raises:
         VadError: If there is no such method.
     """
-    if key not in MODELS:
+    if key not in METHODS:
         raise VadError(
-            f"there is no model {key!r}{did_you_mean(key, MODELS)}; the models are {', '.join(list_models())}."
+            f"there is no method {key!r}{did_you_mean(key, METHODS)}; the methods are {', '.join(list_models())}."
         )
 
 
-def get_model(key: str) -> "type[VideoAnomalyDetector]":
+def get_method(key: str) -> "type[VideoAnomalyDetector]":
     """The class of a method.
 
     Raises:
         VadError: If there is no such method.
     """
-    check_model(key)
-    module, name = MODELS[key]
+    check_method(key)
+    module, name = METHODS[key]
     return getattr(import_module(module), name)
 
 
-def import_models() -> None:
+def import_methods() -> None:
     """Import every method, which makes its class known to Keras."""
-    for key in MODELS:
-        get_model(key)
+    for key in METHODS:
+        get_method(key)
 
 
 def method_of(detector: "VideoAnomalyDetector") -> str:
     """The public name of a detector's method; that of its class if it is not one of ours."""
     cls = type(detector)
-    return next((key for key, place in MODELS.items() if place == (cls.__module__, cls.__qualname__)), cls.__name__)
+    return next((key for key, place in METHODS.items() if place == (cls.__module__, cls.__qualname__)), cls.__name__)
 
 
 def by_method(detectors: "Sequence[VideoAnomalyDetector]") -> "dict[str, VideoAnomalyDetector]":
@@ -134,10 +134,10 @@ def build(key: str, **hyper: Any) -> "VideoAnomalyDetector":
         VadError: If there is no such method, it has no such hyper-parameter, or a value is not of its type.
     """
     check_hyper(key, hyper)
-    return get_model(key)(**hyper)
+    return get_method(key)(**hyper)
 
 
-def about_model(key: str) -> str:
+def about_method(key: str) -> str:
     """The first line of a method's description."""
     return (ast.get_docstring(_source_of(key)) or "").partition("\n")[0]
 
@@ -170,8 +170,8 @@ def options_of(key: str) -> dict[str, Option]:
 
 @cache
 def _source_of(key: str) -> ast.ClassDef:
-    check_model(key)
-    module, name = MODELS[key]
+    check_method(key)
+    module, name = METHODS[key]
     spec = find_spec(module)  # which imports no more than the packages that the module lies in
     assert spec is not None and spec.origin is not None
     tree = ast.parse(Path(spec.origin).read_text("utf-8"))

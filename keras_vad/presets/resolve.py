@@ -15,7 +15,7 @@ from keras_vad.artifacts.layout import CARD_NAME, DETECTOR_FILE, DETECTOR_NAME
 from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.names import serves_as_name, version_number, versions
 from keras_vad.errors import VadError
-from keras_vad.models.registry import MODELS
+from keras_vad.models.registry import METHODS
 from keras_vad.presets.index import Preset, PresetFile, matching, read_index
 from keras_vad.presets.pull import local_zoos, pull
 from keras_vad.presets.stores import cache_zoo
@@ -134,7 +134,7 @@ class TrainedDetector:
                 name = json.loads(archive.read("config.json"))["class_name"]
         except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
             return None  # loading will say what is wrong
-        return next((key for key, (_, cls) in MODELS.items() if cls == name), None)
+        return next((key for key, (_, cls) in METHODS.items() if cls == name), None)
 
     @property
     def run(self) -> RunFolder | None:

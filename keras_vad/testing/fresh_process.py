@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_vad.models.registry import MODELS
+from keras_vad.models.registry import METHODS
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
-        *(module for module, _ in MODELS.values()),
+        *(module for module, _ in METHODS.values()),
         *("keras_vad.training.run", "keras_vad.evaluation.evaluate", "keras_vad.report.page"),
     ]
 )

@@ -17,7 +17,7 @@ from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
 from keras_vad.evaluation.protocols import PROTOCOLS
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.models.registry import get_model
+from keras_vad.models.registry import get_method
 from keras_vad.presets.resolve import load
 from keras_vad.training.ablations import FIGURES, AblationRow, AblationTable, option_name, training_name
 from keras_vad.training.recipe import recipe_stem
@@ -121,7 +121,7 @@ class AblationRun:
     def _scoring(self, row: AblationRow) -> dict[str, Any]:
         """The options of a row's score that differ from the trained detector's."""
         trained = self.table.recipe(row, self.recipe_name, self.overrides).model
-        parameters = inspect.signature(get_model(self.table.model)).parameters
+        parameters = inspect.signature(get_method(self.table.model)).parameters
         return {
             option: value
             for option, value in row.scoring.items()

@@ -18,7 +18,7 @@ import yaml
 
 from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
-from keras_vad.models.registry import check_hyper, get_model
+from keras_vad.models.registry import check_hyper, get_method
 from keras_vad.training.recipe import Recipe, load_recipe, recipe_stem
 
 #: Figures that a paper may print, and what the columns of a table are called. They are of frames, pooled over videos
@@ -116,7 +116,7 @@ class AblationTable:
         texts = [*_texts(self.overrides), *overrides, *_texts(row.overrides | compact)]
         recipe, plain = load_recipe(recipe_name, texts), load_recipe(recipe_name)
         check_hyper(self.model, recipe.model)
-        parameters = inspect.signature(get_model(self.model)).parameters
+        parameters = inspect.signature(get_method(self.model)).parameters
         model = {
             option: value
             for option, value in recipe.model.items()

@@ -10,13 +10,13 @@ import keras_vad
 from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.renamed import RENAMED, names_now
 from keras_vad.errors import VadError
-from keras_vad.models.registry import MODELS, options_of
+from keras_vad.models.registry import METHODS, options_of
 from keras_vad.training.recipe import SECTIONS, load_recipe
 from tests.models.test_contract import TINY
 
 
 def test_every_name_is_of_an_option_now():
-    options = {name for key in MODELS for name in options_of(key)}
+    options = {name for key in METHODS for name in options_of(key)}
     assert set(RENAMED["model"].values()) <= options and not set(RENAMED["model"]) & options
     assert set(RENAMED["data"].values()) <= set(SECTIONS["data"].__dataclass_fields__)
 

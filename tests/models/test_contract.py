@@ -6,7 +6,7 @@ import pytest
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.local_playback import LocalPlaybackRate
-from keras_vad.models.registry import get_model, method_of
+from keras_vad.models.registry import get_method, method_of
 from keras_vad.testing.detector_contract import DetectorContract, Tiny
 
 
@@ -285,7 +285,7 @@ class TestContract(DetectorContract):
     @pytest.fixture(scope="class")
     @classmethod
     def method(cls, key):
-        return get_model(key)
+        return get_method(key)
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -103,7 +103,7 @@ FRAMES, FLOW = "  - {label: frames}", "  - {label: flow, set: {model.optical_flo
         ),
         (table_of(["  - {label: a, set: {data.speed: 1}}"]), "row 'a' .* has no option data.speed"),
         (table_of(["  - {label: a, paper: {shapes: 91}}"]), "reports 91 on shapes, but must name each figure"),
-        (table_of([FRAMES], model="adv4dcae"), "there is no model 'adv4dcae'"),
+        (table_of([FRAMES], model="adv4dcae"), "there is no method 'adv4dcae'"),
         ("rows: [", "the ablation table .*tiny.yaml is not valid YAML"),
     ],
 )

@@ -177,7 +177,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--model", "adv4dcae"], "there is no model 'adv4dcae' .*the models are .*adv3dcae, "),
+        (["--model", "adv4dcae"], "there is no method 'adv4dcae' .*the methods are .*adv3dcae, "),
         (["--dataset", "circles"], "there is no data set 'circles'; choose one of shapes, ucsdped1"),
         (
             ["--data-dir", "nowhere"],

@@ -4,7 +4,6 @@ import re
 from concurrent.futures import CancelledError
 
 import grpc
-import tensorflow as tf
 
 # TensorFlow's and gRPC's status codes are the same numbers.
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -39,17 +38,19 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str] | None:
         code, message = error.code, str(error)
     elif isinstance(error, CancelledError):
         code, message = grpc.StatusCode.CANCELLED, "The request was cancelled before it was computed."
-    elif isinstance(error, tf.errors.OpError):
-        code, message = _STATUS_CODES[error.error_code], _runtime_message(error)
     else:
-        return None
+        import tensorflow as tf  # here, as files and options are checked before it is loaded
+
+        if not isinstance(error, tf.errors.OpError):
+            return None
+        code, message = _STATUS_CODES[error.error_code], _runtime_message(error.message)
     encoded = message.encode()
     if len(encoded) > _MESSAGE_BYTES:
         message = encoded[: _MESSAGE_BYTES - len(_TRUNCATED)].decode(errors="ignore") + _TRUNCATED
     return code, message
 
 
-def _runtime_message(error: tf.errors.OpError) -> str:
+def _runtime_message(text: str) -> str:
     """The runtime's own message, which TensorFlow Serving sends, without what TensorFlow's Python puts around it."""
-    message = error.message.split("<stack traces unavailable>\n")[-1]
+    message = text.split("<stack traces unavailable>\n")[-1]
     return re.sub(r" \[Op:\w+\]$", "", message)
