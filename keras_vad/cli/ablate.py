@@ -1,6 +1,6 @@
-"""Train and evaluate the rows of an ablation table of a paper, and print ours beside the paper's as Markdown.
+"""Train and measure the rows of an ablation table of a paper.
 
-keras-vad ablations lists the tables.
+Ours beside the paper's is printed as Markdown; keras-vad ablations lists the tables.
 
 Example:
   keras-vad ablate chang2022-table2 --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
@@ -38,16 +38,16 @@ def run(args: argparse.Namespace) -> int:
     from keras_vad.training.ablations import FIGURES, load_ablation
     from keras_vad.training.recipe import find_recipe, load_recipe, recipe_stem
 
+    options.opened_data(args)
+    for path in (args.output, args.picture):
+        if path is not None:
+            check_output(path, overwrite=True)
     table = load_ablation(args.table)
     rows = table.rows if args.only is None else tuple(table.row(wanted) for wanted in args.only)
-    options.opened_data(args)  # an unknown one is named before its recipe is looked for
     recipe_name = find_recipe(args.recipe, table.model, args.dataset)
     load_recipe(recipe_name, args.set)
     folder = args.run_dir or Path("runs") / f"ablations-{recipe_stem(recipe_name)}-seed{args.seed}"
     check_folder(folder)
-    for path in (args.output, args.picture):
-        if path is not None:
-            check_output(path, overwrite=True)
 
     load_tensorflow()
     from keras_vad.report.growth import draw_growth

@@ -1,4 +1,6 @@
-"""List the ablation tables of papers, which keras-vad ablate trains and evaluates.
+"""List the ablation tables of papers.
+
+keras-vad ablate trains and measures their rows.
 
 Example:
   keras-vad ablations 'sun2020-*'

@@ -1,4 +1,6 @@
-"""Set a trained detector's alarm boundary by normal footage, for a promised number of false alarms per hour.
+"""Set a detector's alarm boundary by normal footage.
+
+The boundary keeps a promised number of false alarms per hour, as far as the footage can tell.
 
 Example:
   keras-vad calibrate --model runs/camera --dataset folder --data-dir normal --false-alarms-per-hour 0.5 --name camera

@@ -1,4 +1,6 @@
-"""Measure a model of adaptive_clustering by its cuboids, as its paper does: accuracy, F1, AUROC, threshold, counts.
+"""Measure a detector of adaptive_clustering by its cuboids.
+
+As its paper does: accuracy, F1, AUROC, threshold, counts.
 
 Example:
   keras-vad cuboids --model adaptive_clustering_shapes --dataset shapes --data-dir shapes --json cuboids.json

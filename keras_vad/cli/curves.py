@@ -1,4 +1,6 @@
-"""Draw the learning curves of runs: every loss in training and on held-out normal video.
+"""Draw the learning curves of runs.
+
+Every loss, in training and on held-out normal video.
 
 Example:
   keras-vad curves runs/luss_ae_ucsdped2_compact-seed0 --output curves.png

@@ -1,4 +1,6 @@
-"""Cut a recording into parts for training, without encoding it again.
+"""Cut a recording into parts for training.
+
+Nothing is encoded again.
 
 Example:
   keras-vad data cut street.mp4 videos/train --seconds 60 --end 900

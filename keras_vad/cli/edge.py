@@ -1,4 +1,6 @@
-r"""Make the edge variant of a trained detector: a LiteRT file, and a card with the change of its scores and speed.
+r"""Make the edge variant of a trained detector, a LiteRT file.
+
+A card beside it has the change of its scores and its speed.
 
 Example:
   keras-vad edge --model local_playback_ucsdped2 --precision int8 --dataset ucsdped2 --data-dir UCSDped2 \

@@ -1,4 +1,6 @@
-"""Evaluate a trained detector, or two as one, on the test videos of a data set, with the trivial baselines beside it.
+"""Measure a trained detector, or two as one, on test videos.
+
+Trivial baselines stand beside it.
 
 Example:
   keras-vad evaluate --model adv3dcae_ucsdped2 --dataset ucsdped2 --data-dir UCSDped2 --json out.json

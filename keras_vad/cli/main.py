@@ -117,5 +117,5 @@ def overview() -> str:
             about = (module_of(verb).__doc__ or "").partition("\n")[0]
             lines.append(f"  {verb:{width}}  {about}")
         lines.append("")
-    lines.append("keras-vad COMMAND --help tells the options of a command, keras-vad --version the version.")
+    lines.append("keras-vad COMMAND --help lists its options; keras-vad --version tells the version.")
     return "\n".join(lines)

@@ -1,4 +1,6 @@
-"""Draw the shapes data set: squares and circles on a road; triangles, or shapes that are fast, are the anomaly.
+"""Draw the shapes data set.
+
+Squares and circles on a road; triangles, or shapes that are fast, are the anomaly.
 
 Example:
   keras-vad data make-shapes shapes --train-frames 1200 --test-frames 600

@@ -1,4 +1,6 @@
-"""Draw a scored video: the frames with the highest scores, where the anomaly is in them, and the curve of scores.
+"""Draw a scored video.
+
+The frames with the highest scores, where the anomaly is in them, and the curve of scores.
 
 Example:
   keras-vad picture Test001 --dataset shapes --data-dir demo/shapes --model demo/run --output test001.png

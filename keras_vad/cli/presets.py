@@ -1,4 +1,4 @@
-"""List the presets, trained detectors that can be used by name.
+"""List the presets, detectors that can be used by name.
 
 Example:
   keras-vad presets '*ped2*'

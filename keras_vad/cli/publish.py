@@ -1,4 +1,6 @@
-"""Publish the detector of a run folder as a preset: a new version with its card and its entry in the zoo's index.
+"""Publish the detector of a run folder as a preset.
+
+A new version with its card and its entry in the zoo's index.
 
 Example:
   keras-vad publish --model runs/adv3dcae_ucsdped2_compact-seed0 --name adv3dcae_ucsdped2

@@ -1,4 +1,4 @@
-"""Bring a preset, a trained detector by name, to this machine.
+"""Bring a preset, a detector by name, to this machine.
 
 keras-vad presets lists those that there are.
 

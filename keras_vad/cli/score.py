@@ -1,4 +1,6 @@
-"""Score a video, frame by frame: with a served model (--server), or with the model loaded into this process.
+"""Score a video, frame by frame.
+
+With a served model (--server), or with the model loaded into this process.
 
 A report (--report) is a page to look at in a browser; an overlay (--overlay) is the video with what was found drawn in.
 

@@ -1,4 +1,6 @@
-"""Serve the exported models of a zoo folder over gRPC, as TensorFlow Serving does.
+"""Serve the exported models of a zoo folder over gRPC.
+
+As TensorFlow Serving does.
 
 Example:
   keras-vad serve --zoo zoo --port 8500

@@ -1,4 +1,6 @@
-"""Write the configuration that TensorFlow Serving, or keras-vad serve, serves a zoo folder by.
+"""Write the configuration that a zoo folder is served by.
+
+TensorFlow Serving reads it, and keras-vad serve.
 
 Example:
   keras-vad serving-config --zoo zoo --base-path /models --output serving/deploy/config

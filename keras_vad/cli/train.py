@@ -1,4 +1,6 @@
-"""Train a detector, calibrate it on held-out normal videos and export it to the zoo.
+"""Train a detector, calibrate it and export it.
+
+Test videos are not looked at: what normal is, and the alarm boundary, comes from held-out normal videos.
 
 Examples:
   keras-vad train --model adv3dcae --dataset ucsdped2 --data-dir UCSDped2 --recipe compact
@@ -54,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEED",
         help="train with each, evaluate on the test videos and print means and deviations; nothing is exported",
     )
-    options.add_zoo(parser, "to export to")
+    options.add_zoo(parser, "to export to, in which --from looks first")
     add("--output", dest="zoo", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # scripts have this name
     add("--no-export", action="store_true", help="do not export; the run folder holds detector.keras all the same")
     add("--name", help="name of the exported model (default: the recipe's name, or with --from NAME_DATASET)")

@@ -64,6 +64,7 @@ def test_the_overview_lists_every_verb(capsys):
     assert execute(["--help"]) == execute([]) == 0
     text = capsys.readouterr().out
     assert text == 2 * f"{overview()}\n"
+    assert max(map(len, overview().splitlines())) <= 82
     assert [line.split("  ")[1] for line in overview().splitlines() if line.startswith("  ")] == list(_MODULES)
 
 
