@@ -11,7 +11,7 @@ import pytest
 
 from tests.environment import PATHS
 
-PACKAGES = ["keras_vad", "keras_vad.data", "keras_vad.report"]
+PACKAGES = ["keras_vad", "keras_vad.data", "keras_vad.report", "keras_vad.testing"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
