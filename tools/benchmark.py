@@ -67,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _training(args: argparse.Namespace) -> dict[str, Any]:
     load_tensorflow()
-    import keras
     import tensorflow as tf
 
     from keras_vad.data import FrameCache, hold_out, open_dataset
@@ -78,8 +77,7 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
     from keras_vad.training.recipe import find_recipe, load_recipe
 
     recipe = load_recipe(find_recipe(args.recipe, args.model, args.dataset), args.set)
-    keras.mixed_precision.set_global_policy(recipe.training.precision)
-    detector = build(args.model, **recipe.model)
+    detector = build(args.model, precision=recipe.training.precision, **recipe.model)
     detector.compile()
     detector.build_optimizers()
     cache = FrameCache()
@@ -100,7 +98,7 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
             batch_size=recipe.training.batch_size,
             speeds=recipe.data.speeds,
             hop=recipe.data.hop,
-            most_steps=recipe.training.steps_per_epoch,
+            steps=recipe.training.steps_per_epoch,
             validation_steps=0,
             seed=0,
             codes=Path(folder) / "codes",

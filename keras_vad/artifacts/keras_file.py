@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_vad.common.settings import own_settings
 from keras_vad.errors import VadError
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import import_methods
@@ -22,7 +23,8 @@ def load_detector(file: Path, shown: str | os.PathLike[str] | None = None) -> Vi
 
     Keras loads it in safe mode, so nothing in it is run. Beyond that the file must be what ``save`` writes: a detector
     class of this package and its weights, nothing else. Its arguments are plain values, or functions that the running
-    program has registered with Keras under the names that stand in the file.
+    program has registered with Keras under the names that stand in the file. It scores in float32, as when it was
+    calibrated, whatever the process has set.
 
     Args:
         file: The file.
@@ -35,7 +37,8 @@ def load_detector(file: Path, shown: str | os.PathLike[str] | None = None) -> Vi
     name = file if shown is None else shown
     try:
         _check_content(file, name)
-        detector = keras.models.load_model(file, compile=False, safe_mode=True)
+        with own_settings():
+            detector = keras.models.load_model(file, compile=False, safe_mode=True)
     except VadError:
         raise
     except Exception as error:  # Keras raises anything from KeyError to BadZipFile for a damaged file

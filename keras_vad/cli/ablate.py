@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of all runs and figures, in which nothing is done twice (default: runs/ablations-RECIPE-seedSEED)",
     )
     add("--output", metavar="FILE", type=Path, help="write the Markdown to a file, too; it is replaced")
+    add("--log", metavar="DIR", type=Path, help="keep table, configurations, metrics and figures, as in zoo/logs/TABLE")
     add("--picture", metavar="FILE", type=Path, help="draw the first figure against the number of training frames")
 
 
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.output, args.picture):
         if path is not None:
             check_output(path, overwrite=True)
+    if args.log is not None:
+        check_folder(args.log)
     table = load_ablation(args.table)
     rows = table.rows if args.only is None else tuple(table.row(wanted) for wanted in args.only)
     recipe_name = find_recipe(args.recipe, table.model, args.dataset)
@@ -50,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     check_folder(folder)
 
     load_tensorflow()
+    from keras_vad.evaluation.run_log import told_command
     from keras_vad.report.growth import draw_growth
     from keras_vad.training.ablation_run import AblationRun
 
@@ -61,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     print(markdown, end="")
     if args.output is not None:
         write_text(args.output, markdown)
+    if args.log is not None:
+        ablation.write_log(args.log, told_command(args.words))
     if args.picture is not None:
         growth, name = ablation.growth(), FIGURES[table.figures[0]]
         draw_growth(

@@ -17,7 +17,7 @@ from keras_vad.cli.process import load_tensorflow
 from keras_vad.common.files import write_text
 
 if TYPE_CHECKING:
-    from keras_vad.artifacts.run_folder import RunFolder
+    from keras_vad.presets.resolve import TrainedDetector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     options.check_outputs(args, "json")
     trained = resolve(args.model, args.zoo)
-    config = {} if trained.run is None else trained.run.config()
+    training = trained.origin.training or {}
     dataset = options.opened_data(args)
 
     load_tensorflow()
@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
     detector = trained.load()
     report = {
         "model": method_of(detector),
-        "recipe": config.get("recipe"),
-        "seed": config.get("seed"),
-        "training_cuboids": _training_cuboids(trained.run, detector),
+        "recipe": training.get("recipe"),
+        "seed": training.get("seed"),
+        "training_cuboids": _training_cuboids(trained, detector),
         "data_fingerprint": dataset.fingerprint(),
         "git": git_revision(),
         **cuboid_report(
@@ -80,16 +80,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _training_cuboids(folder: "RunFolder | None", detector: Any) -> int | None:
-    """Cuboids that training has seen, repeated ones each time; ``None`` without a run folder."""
-    if folder is None or not (done := folder.report()):
+def _training_cuboids(trained: "TrainedDetector", detector: Any) -> int | None:
+    """Cuboids that training has seen, repeated ones each time; ``None`` if nothing says how many steps it had."""
+    options = ((trained.origin.training or {}).get("options") or {}).get("training") or {}
+    done = ({} if trained.run is None else trained.run.report()) or options
+    if not done.get("epochs") or not done.get("steps_per_epoch"):
         return None
     of_window = detector.cuboids_per_window or detector.grid[0] * detector.grid[1]
-    return int(done["epochs"] * done["steps_per_epoch"] * folder.config()["training"]["batch_size"] * of_window)
+    return int(done["epochs"] * done["steps_per_epoch"] * options["batch_size"] * of_window)
 
 
 def _print(report: dict[str, Any]) -> None:
-    """Two lines for each row: at the threshold with the best F1, and at the one from normal cuboids."""
+    """Two lines for each row: at the threshold with the best F1, and at the one from normal cuboids.
+
+    The trivial scores have one each, as they have no threshold from normal cuboids.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -99,17 +104,22 @@ def _print(report: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for title in ("anomalous", "AUROC", "threshold", "T", "accuracy", "F1", "precision", "recall"):
+    for title in ("anomalous", "AUROC", "T of", "T", "accuracy", "F1", "precision", "recall"):
         table.add_column(title, justify="right", no_wrap=True)
 
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{100 * value:.2f}"
 
-    for row in report["by_minimum_share"]:
+    for number, row in enumerate(report["by_minimum_share"]):
         about = [f"{row['anomalous']} (> {percent(row['minimum_share'])})", percent(row["auroc"])]
-        for name, prefix in (("best F1", ""), ("normal", "normal_")):
-            threshold = row[f"{prefix}threshold"]
-            figures = [percent(row[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
-            table.add_row(*about, name, "–" if threshold is None else f"{threshold:.2f}", *figures)
-            about = ["partial left out" if row["partial"] == "left out" else "", ""]
+        lines = [(about, "best F1", "", row), (["", ""], "normal", "normal_", row)]
+        for name, rows in report["trivial"].items():
+            shown = [name.removeprefix("trivial_"), percent(rows[number]["auroc"])]
+            lines.append((shown, "best F1", "", rows[number]))
+        if row["partial"] == "left out":
+            lines[1][0][0] = "partial left out"
+        for shown, name, prefix, figures in lines:
+            threshold = figures[f"{prefix}threshold"] if figures is row else None  # trivial ones have no unit to note
+            cells = [percent(figures[prefix + figure]) for figure in ("accuracy", "f1", "precision", "recall")]
+            table.add_row(*shown, name, "–" if threshold is None else f"{threshold:.2f}", *cells)
     Console().print(table)

@@ -7,6 +7,7 @@ Example:
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from keras_vad.cli import options
 from keras_vad.cli.parser import from_one
 from keras_vad.cli.process import load_tensorflow
-from keras_vad.common.files import check_output, write_text
+from keras_vad.common.files import check_folder, check_output, write_text
 from keras_vad.errors import VadError
 
 if TYPE_CHECKING:
@@ -34,16 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smoothing",
         metavar="N",
         type=from_one,
-        help="also measure a causal mean over N frames (default: the recipe's, of two the longer one; 1, none, without "
-        "a run folder)",
+        help="also measure a causal mean over N frames (default: the recipe's, of two the longer one; 1, none, for "
+        "a single file)",
     )
     options.add_fps(parser)
     add("--report", metavar="HTML", type=Path, help="write a page with curves, events and frames")
     options.add_json(parser, "all figures, of every video too")
     add("--results", metavar="CSV", type=Path, help="put the rows into this table, as zoo/results.csv")
-    add("--recipe", help="recipe it was trained with, for the table (default: the run folder's)")
-    add("--seed", type=int, help="seed it was trained with, for the table (default: the run folder's)")
-    add("--log", default="", help="path of its training log in the repository, for the table")
+    add("--recipe", help="recipe it was trained with, for the table (default: what is known)")
+    add("--seed", type=int, help="seed it was trained with, for the table (default: what is known)")
+    add(
+        "--log",
+        metavar="DIR",
+        type=Path,
+        help="write or refresh its log, such as zoo/logs/RUN: configuration and metrics of the run folder, a summary",
+    )
+    add("--no-baselines", action="store_true", help="leave the trivial baselines out")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,12 +63,14 @@ def run(args: argparse.Namespace) -> int:
 
         read_results(args.results)  # a table with other columns must not stop the command after an hour of scoring
         check_output(args.results, overwrite=True)
+    if args.log is not None:
+        check_folder(args.log)
     trained = [resolve(name, args.zoo) for name in (args.model, args.second) if name is not None]
     runs = [one.run for one in trained]
-    configs = [{} if run is None else run.config() for run in runs]
-    smoothings = [config.get("scoring", {}).get("smoothing", 1) for config in configs]
+    trainings = [one.origin.training or {} for one in trained]
+    smoothings = [((training.get("options") or {}).get("scoring") or {}).get("smoothing", 1) for training in trainings]
     smoothing = max(smoothings) if args.smoothing is None else args.smoothing
-    recipes, seeds = [config.get("recipe", "") for config in configs], {config.get("seed") for config in configs}
+    recipes, seeds = [training.get("recipe") or "" for training in trainings], {one.get("seed") for one in trainings}
     if args.results is not None and args.seed is None and len(seeds) > 1:
         raise VadError("the two models do not tell one and the same seed, but the table has one; give --seed.")
     dataset = options.opened_data(args)
@@ -72,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_vad.data.cache import FrameCache
     from keras_vad.evaluation.evaluate import evaluate
     from keras_vad.evaluation.results import update_results
+    from keras_vad.evaluation.run_log import told_command, write_log
     from keras_vad.report import MAP_SIZE
 
     detectors = [one.load() for one in trained]
@@ -83,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
         second=detectors[1] if args.second is not None else None,
         recipe=("+".join(recipes) if all(recipes) else "") if args.recipe is None else args.recipe,
         seed=(seeds.pop() if len(seeds) == 1 else None) if args.seed is None else args.seed,
-        log=args.log,
+        log=_told_log(args.log, args.results),
+        baselines=not args.no_baselines,
         fps=args.fps,
         map_size=None if args.report is None else MAP_SIZE,
         track=partial(track, description="scoring"),
@@ -92,6 +103,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_text(args.json, report.to_json())
         print(f"all figures: {args.json}")
+    if args.log is not None:
+        write_log(
+            args.log,
+            json.loads(report.to_json()),
+            run=runs[0].path if args.second is None and runs[0] is not None else None,
+            parts=[] if args.second is None else [Path(name).name for name in (args.model, args.second)],
+            command=told_command(args.words),
+        )
+        print(f"log: {args.log}")
     if args.results is not None:
         update_results(args.results, report.rows)
         print(f"table of results: {args.results}")
@@ -99,6 +119,14 @@ def run(args: argparse.Namespace) -> int:
         _write_page(args.report, report, dataset, runs, args.overwrite)
         print(f"page: {args.report}")
     return 0
+
+
+def _told_log(log: Path | None, results: Path | None) -> str:
+    """The path of a log as the table has it: from the folder above the one that the table lies in."""
+    if log is None:
+        return ""
+    root = Path.cwd() if results is None else results.resolve().parent.parent
+    return log.resolve().relative_to(root).as_posix() if log.resolve().is_relative_to(root) else log.name
 
 
 def _write_page(

@@ -1,7 +1,8 @@
 """The command ``keras-vad``: finds the module of a verb and runs it.
 
 A verb's module has a docstring, whose first line says what the verb does and whose rest is its examples;
-``add_arguments``, which takes the verb's parser; and ``run``, which takes the arguments and returns the exit code.
+``add_arguments``, which takes the verb's parser; and ``run``, which takes the arguments, with the whole command as
+``words``, and returns the exit code.
 """
 
 import sys
@@ -90,6 +91,7 @@ def execute(words: Sequence[str]) -> int:
         raise VadError(f"keras-vad has no command {verb!r}{did_you_mean(verb, _MODULES)}; keras-vad --help lists all.")
     module = module_of(verb)
     args = parser_of(verb, module).parse(words[len(verb.split()) :])
+    args.words = ["keras-vad", *words]
     code: int = module.run(args)
     return code
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from keras_vad.common.quiet import no_stderr
+from keras_vad.common.settings import check_backend
 from keras_vad.errors import VadError
 
 
@@ -16,10 +17,11 @@ def load_tensorflow() -> None:
     switched off (``TF_ENABLE_ONEDNN_OPTS=0``).
 
     Raises:
-        VadError: If TensorFlow or Keras has another version than this package is made for.
+        VadError: If TensorFlow or Keras has another version than this package is made for, or Keras another backend.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with no_stderr():  # looking for GPUs writes lines, too
+        check_backend()
         import keras
         import tensorflow as tf
 

@@ -9,8 +9,8 @@ Example:
 """
 
 import argparse
-import dataclasses
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_trained(parser)
     options.add_second(parser)
     options.add_fps(parser)
+    add(
+        "--max-lost",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="share of a file's frames that may be damaged or missing (default: %(default)g)",
+    )
     add("--csv", type=Path, metavar="FILE", help="write the scores")
     add("--report", type=Path, metavar="HTML", help="write a page with curve, events and frames")
     add("--overlay", type=Path, metavar="MP4", help="write the video with maps and scores")
@@ -56,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_vad.data.video import open_video
     from keras_vad.presets.resolve import resolve
 
-    video = open_video(args.video)
-    if video.fps is None and args.fps is not None:
-        video = dataclasses.replace(video, fps=args.fps)
+    video = open_video(args.video, fps=args.fps, max_lost=args.max_lost)
     names = [args.model] if args.second is None else [args.model, args.second]
     trained = [] if args.server else [resolve(name, args.zoo) for name in names]
 
@@ -72,9 +77,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         load_tensorflow()
         scores, about = _score_in_process(video, names, trained, map_size)
+    if scores.time_s is None:
+        note = f"note: {video.name} has no clock, so its frames have numbers and no seconds; give --fps."
+        print(note, file=sys.stderr)
     alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm."
     if args.csv is not None:
-        write_csv(args.csv, scores, video.fps)
+        write_csv(args.csv, scores)
         print(f"{args.csv}: {alarms}")
     if args.report is not None:
         from keras_vad.report import ReportedVideo, write_report
@@ -124,6 +132,7 @@ def _score_served(
         frame_index=np.array(frames, np.int64),
         raw=np.array(raw, np.float32),
         calibrated=np.array(calibrated, np.float32),
+        time_s=None if video.times is None else video.times[np.array(frames)],
         maps=np.concatenate(maps) if maps else None,
     )
     return scores, {"model": model, "server": server}
@@ -152,20 +161,20 @@ def _score_in_process(
     return detector.score_video(video, map_size=map_size), about
 
 
-def write_csv(path: Path, scores: "VideoScores", fps: float | None) -> None:
+def write_csv(path: Path, scores: "VideoScores") -> None:
     """Write one row a scored frame; the file appears when it is complete.
 
     Args:
         path: The file.
-        scores: The scores.
-        fps: Frames a second; ``time_s`` stays empty if ``None``.
+        scores: The scores; ``time_s`` stays empty where the video has no clock.
 
     Raises:
         VadError: If the file cannot be written; nothing is left of it then.
     """
     lines = ["frame,time_s,raw_score,score,alarm"]
-    for frame, raw, score, alarm in zip(scores.frame_index, scores.raw, scores.calibrated, scores.alarm, strict=True):
-        time_s = "" if fps is None else f"{frame / fps:.3f}"
+    times = [""] * len(scores) if scores.time_s is None else [f"{time:.3f}" for time in scores.time_s]
+    rows = zip(scores.frame_index, times, scores.raw, scores.calibrated, scores.alarm, strict=True)
+    for frame, time_s, raw, score, alarm in rows:
         # Nine digits hold every float32 exactly.
         lines.append(f"{frame},{time_s},{raw:.9g},{score:.9g},{alarm:d}")
     write_text(path, "\n".join(lines) + "\n")

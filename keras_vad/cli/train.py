@@ -8,6 +8,7 @@ Examples:
 """
 
 import argparse
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         name=args.name or stem,
         resume=args.resume,
         pretrained=pretrained,
+        command=shlex.join(args.words),
     )
     if args.seeds is not None:
         folder = Path("runs") / f"{stem}-seed{{seed}}" if args.run_dir is None else args.run_dir / "seed{seed}"

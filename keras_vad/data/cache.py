@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.lib import format as npy
 
-from keras_vad.common.files import locked
+from keras_vad.common.files import appearing, locked
 from keras_vad.data.video import Clip, FrameSource, Video
 from keras_vad.errors import VadError
 from keras_vad.layers.frames import resize_frames
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _BATCH_BYTES = 1 << 25  # of frames resized at a time: large frames must not fill the memory
 
 
@@ -52,6 +52,15 @@ class CachedFrames:
 
     def __len__(self) -> int:
         return self.length
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each, float64 (n,); ``None`` if the video has no clock."""
+        path = times_path(self.path)
+        if not path.exists():
+            return None if self.fps is None else np.arange(self.length) / self.fps
+        times = np.load(path, allow_pickle=False)[self.start : self.start + self.length]
+        return times - times[0]
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -157,6 +166,10 @@ class FrameCache:
                 try:
                     _write_frames(file, _resized(video.frames, size), size)
                     os.fsync(file)
+                    times = video.frames.times
+                    if times is not None:
+                        with appearing(times_path(path)) as beside:
+                            np.save(beside, times)
                     partial.replace(path)
                 except BaseException:
                     partial.unlink(missing_ok=True)
@@ -166,6 +179,11 @@ class FrameCache:
                 f"the frames of {video.name} at {size[1]}x{size[0]} cannot be kept in {self.root} ({error.strerror}); "
                 "free some space there, or set KERAS_VAD_CACHE to another folder that you can write to."
             ) from error
+
+
+def times_path(path: Path) -> Path:
+    """Where the times of cached frames lie."""
+    return path.with_name(f"{path.stem}-times.npy")
 
 
 def _batch_size(size: tuple[int, int]) -> int:

@@ -9,6 +9,8 @@ from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.playback import (
+    BOX_HEIGHTS,
+    BOX_WIDTHS,
     check_rate_range,
     clip_times,
     coverage,
@@ -21,10 +23,6 @@ from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_at_least, check_channels
 from keras_vad.models.detector import TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
-
-# Shares of the frame's sides. Wide enough for a cell or two of the grid, and never the whole frame.
-_BOX_HEIGHTS = (0.2, 0.7)
-_BOX_WIDTHS = (0.15, 0.6)
 
 # Change is small: a tenth of the range where somebody walks, nothing elsewhere. The gain keeps it clear of the epsilon
 # of the batch normalisation.
@@ -162,7 +160,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             others = tf.random.stateless_uniform([batch], other_seed)
             times = clip_times(tf.ones([batch]), others, available, self.window_length)
             normal = self.preprocess(nearest_frames(frames, times))
-            boxes = rectangles(box_seed, batch, _BOX_HEIGHTS, _BOX_WIDTHS)
+            boxes = rectangles(box_seed, batch, BOX_HEIGHTS, BOX_WIDTHS)
             inside = coverage(boxes, self.image_size)[:, None, :, :, None] > 0.5
             clips = tf.where(inside, clips, normal)
         mirrored = tf.random.stateless_uniform([batch], mirror_seed) < (0.5 if self.mirror else 0.0)

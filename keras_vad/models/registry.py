@@ -123,18 +123,23 @@ def by_method(detectors: "Sequence[VideoAnomalyDetector]") -> "dict[str, VideoAn
     return named
 
 
-def build(key: str, **hyper: Any) -> "VideoAnomalyDetector":
+def build(key: str, *, precision: str = "float32", **hyper: Any) -> "VideoAnomalyDetector":
     """A detector with random weights; hyper-parameters that are not given have the paper's values.
 
     Args:
         key: Name of the method, see ``list_models``.
+        precision: Name of the Keras dtype policy to train in, for example ``"mixed_bfloat16"``; what the process has
+            set counts nothing.
         hyper: Constructor arguments of its class.
 
     Raises:
         VadError: If there is no such method, it has no such hyper-parameter, or a value is not of its type.
     """
     check_hyper(key, hyper)
-    return get_method(key)(**hyper)
+    from keras_vad.common.settings import own_settings
+
+    with own_settings(precision):
+        return get_method(key)(**hyper)
 
 
 def about_method(key: str) -> str:

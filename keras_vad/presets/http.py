@@ -6,14 +6,14 @@ requests does the work: proxies and certificates as its environment variables sa
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from keras_vad.presets.store import CHUNK, Store, StoreError, TransferError, without_password
+from keras_vad.presets.store import CHUNK, Store, StoreError, TransferError, shown_address
 
 _TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 _PATIENCE = Retry(
@@ -34,8 +34,11 @@ class HttpStore(Store):
     """
 
     def __init__(self, address: str) -> None:
-        super().__init__(without_password(address))
+        super().__init__(shown_address(address))
         self._address = address.rstrip("/")
+        host = urlsplit(address).hostname or ""
+        # No proxy leads back to this machine.
+        self._proxies = {"no_proxy": host} if host in ("localhost", "::1") or host.startswith("127.") else None
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=_PATIENCE))
@@ -46,13 +49,14 @@ class HttpStore(Store):
         headers = {"Accept-Encoding": "identity"}  # the bytes of the file, so that a part of them can be asked for
         if start:
             headers["Range"] = f"bytes={start}-"
+        url = f"{self._address}/{quote(path)}"
         try:
-            answer = self._session.get(f"{self._address}/{quote(path)}", headers=headers, stream=True, timeout=_TIMEOUT)
+            answer = self._session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, proxies=self._proxies)
         except requests.RequestException as error:
             raise StoreError(f"{self.name} cannot be reached ({_reason(error)}).") from error
         with answer:
             if self._address.startswith("https://") and not answer.url.startswith("https://"):
-                raise StoreError(f"{self.name} leads to {answer.url}, which is not encrypted.")
+                raise StoreError(f"{self.name} leads to {shown_address(answer.url)}, which is not encrypted.")
             if answer.status_code == 416:
                 raise StoreError(f"{self.name} has only {start} bytes of {path}.")
             if answer.status_code not in (200, 206):

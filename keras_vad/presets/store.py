@@ -1,5 +1,6 @@
 """A store of presets, as folders, web servers and object stores are: what each can do, and how it fails."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -65,7 +66,13 @@ class Store(ABC):
         return parse_index(text, self.name)
 
 
-def without_password(address: str) -> str:
-    """An address as it may be printed."""
+def shown_address(address: str) -> str:
+    """An address as it may be printed: without a user's name and password, and the values of its query.
+
+    Example:
+    >>> shown_address("https://me:PW@host/zoo?token=abc")
+    'https://host/zoo?token=***'
+    """
     parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else address
+    query = re.sub(r"=[^&]*", "=***", parts.query)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query).geturl()

@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.presets.index import INDEX_NAME, Preset, read_index
-from keras_vad.presets.store import CHUNK, Store, StoreError, TransferError, without_password
+from keras_vad.presets.store import CHUNK, Store, StoreError, TransferError, shown_address
 
 STORES_VARIABLE = "KERAS_VAD_STORES"
 
@@ -44,7 +44,7 @@ class ObjectStore(Store):
     """What fsspec reads: ``s3://``, ``gs://``, ``az://``, ``hf://``, ``sftp://``, ...; each needs its own package."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(without_password(address))
+        super().__init__(shown_address(address))
         scheme = address.split("://")[0]
         try:
             import fsspec

@@ -96,8 +96,11 @@ class DatasetContract:
     def test_a_damaged_file_is_named(self, contents, tmp_path):
         path = self._first_training_file(tmp_path / "data")
         path.write_bytes(b"no picture and no film")
+        dataset = self.open(tmp_path / "data")
+        if any(str(path) == one.name for one in dataset.left_out):
+            return
         with pytest.raises(VadError) as caught:
-            list(self.open(tmp_path / "data").train_videos()[0].frames)
+            list(dataset.train_videos()[0].frames)
         assert str(path) in str(caught.value)
 
     def test_a_wrong_folder_is_named(self, tmp_path):

@@ -18,6 +18,7 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.artifacts.layout import CARD_FILE, DETECTOR_FILE
 from keras_vad.artifacts.saved_model import export
+from keras_vad.common.settings import own_settings
 from keras_vad.data import open_video
 from keras_vad.errors import VadError
 from keras_vad.models.detector import TrainingPhase
@@ -99,9 +100,10 @@ class DetectorContract:
     def build(cls, method, tiny):
         """A function that gives a new, compiled detector, with the same weights every time."""
 
-        def build(**changes):
+        def build(precision="float32", **changes):
             keras.utils.set_random_seed(7)
-            detector = method(**{**tiny.config, **changes})
+            with own_settings(precision):
+                detector = method(**{**tiny.config, **changes})
             detector.compile()
             detector.build_optimizers()
             return detector
@@ -307,11 +309,7 @@ class DetectorContract:
         assert np.isfinite(list(history.values())).all()
 
     def test_float16_scales_the_losses(self, build):
-        keras.mixed_precision.set_global_policy("mixed_float16")
-        try:
-            detector = build()
-        finally:
-            keras.mixed_precision.set_global_policy("float32")
+        detector = build("mixed_float16")
         scaling = [type(optimizer) is keras.optimizers.LossScaleOptimizer for optimizer in detector.optimizers()]
         assert scaling and all(scaling)
 
@@ -321,11 +319,7 @@ class DetectorContract:
         except VadError as error:
             assert str(error).startswith("this CPU computes wrong bfloat16 gradients")
             pytest.skip("this CPU cannot train in bfloat16, and says so")
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        try:
-            detector = build()
-        finally:
-            keras.mixed_precision.set_global_policy("float32")
+        detector = build("mixed_bfloat16")
         assert all(weight.dtype == "float32" for weight in detector.trainable_variables)
         batch = tf.constant(raw_windows(detector))
         step = trained_step(detector)

@@ -16,6 +16,7 @@ from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
 from keras_vad.evaluation.protocols import PROTOCOLS
+from keras_vad.evaluation.run_log import SUMMARY_FILE, write_log
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import get_method
 from keras_vad.presets.resolve import load
@@ -204,6 +205,26 @@ class AblationRun:
             "protocol": self.table.protocol,
         }
         return json.dumps({**about, "rows": rows, "baselines": self._baselines()}, indent=2) + "\n"
+
+    def write_log(self, log: Path, command: str) -> None:
+        """Keep what the table stands on: ``summary.json`` with its figures, ``table.md``, a log for each training.
+
+        Args:
+            log: The folder, made if it is not there.
+            command: The command that made the table.
+
+        Raises:
+            VadError: If it cannot be written.
+        """
+        logged: set[str] = set()
+        for row in self.table.rows:
+            content, run = self._stored(self._evaluation_file(row)), self._options(row).run_dir
+            # Rows that differ in their score only have one training; the table has the figures of all.
+            if content is not None and run.name not in logged:
+                logged.add(run.name)
+                write_log(log / run.name, content, run=run, command=command)
+        write_text(log / "table.md", self.to_markdown())
+        write_text(log / SUMMARY_FILE, json.dumps({"command": command, **json.loads(self.to_json())}, indent=2) + "\n")
 
     def growth(self) -> list[tuple[int, float]]:
         """The number of training frames of each row that has been run, and the table's first figure, in [0, 1]."""

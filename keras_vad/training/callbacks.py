@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.files import write_text
+from keras_vad.training.health import PREFIX
 
 logger = logging.getLogger("keras_vad")
 
@@ -84,7 +85,9 @@ class ProgressBar(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the losses for the next bar."""
         self._losses = ", ".join(
-            f"{name} {value:.4g}" for name, value in (logs or {}).items() if "loss" in name or name.endswith("tion")
+            f"{name} {value:.4g}"
+            for name, value in (logs or {}).items()
+            if name not in ("phase", "learning_rate") and not name.startswith(("val_", PREFIX))
         )
 
     def stop(self) -> None:

@@ -1,10 +1,12 @@
 """Where training runs: one device, or all local devices under MirroredStrategy."""
 
+import keras
 import tensorflow as tf
 
 from keras_vad.errors import VadError
 
 STRATEGIES = ("auto", "mirrored", "none")
+_CONVOLUTIONS_3D = (keras.layers.Conv3D, keras.layers.Conv3DTranspose)
 
 
 def make_strategy(name: str = "auto", devices: int | None = None) -> tf.distribute.Strategy:
@@ -56,8 +58,12 @@ def _split_cpu(count: int) -> None:
         ) from error
 
 
-def check_precision(precision: str) -> None:
+def check_precision(precision: str, detector: keras.Model | None = None) -> None:
     """Refuse a precision in which this machine cannot train.
+
+    Args:
+        precision: Name of a policy of Keras.
+        detector: What is to be trained, which may have no 3D convolutions in it; ``None`` if it is not known.
 
     Raises:
         VadError: If there are no float16 kernels, or the bfloat16 gradients of 3D convolutions are wrong. (On CPUs with
@@ -70,7 +76,11 @@ def check_precision(precision: str) -> None:
             "precision mixed_float16 needs a GPU, because TensorFlow has no float16 3D pooling on CPU; use "
             "mixed_bfloat16 or float32."
         )
-    if precision == "mixed_bfloat16" and not _bfloat16_gradients_are_right():
+    layers = None if detector is None else detector._flatten_layers()
+    kernels_3d = layers is None or any(
+        isinstance(layer, _CONVOLUTIONS_3D) and layer.compute_dtype == "bfloat16" for layer in layers
+    )
+    if precision == "mixed_bfloat16" and kernels_3d and not _bfloat16_gradients_are_right():
         raise VadError(
             "this CPU computes wrong bfloat16 gradients of 3D convolutions (a fault of TensorFlow's kernel for it); "
             "train with --precision float32."

@@ -159,3 +159,14 @@ def test_a_cut_off_cache_file_is_named(cache):
     assert str(caught.value) == (
         f"the cached frames {cached.path} are cut off; delete that file, and it will be written again."
     )
+
+
+def test_times_are_kept_with_the_frames(cache, tmp_path):
+    film = open_video(write_video(tmp_path / "a.mp4", colour_frames(20, (48, 64)), codec="libx264"))
+    for _ in range(2):  # written, then found
+        cached = cache.get(film, (24, 32))
+        np.testing.assert_allclose(cached.times, np.arange(20) / 25, atol=1e-3)
+    np.testing.assert_allclose(cached.clip(5, 8).times, [0, 0.04, 0.08], atol=1e-3)
+    frames = gray_frames(4)
+    assert cache.get(open_video(frames), (24, 36)).times is None
+    np.testing.assert_array_equal(cache.get(open_video(frames, fps=8), (24, 36)).times, [0, 0.125, 0.25, 0.375])

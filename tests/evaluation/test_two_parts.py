@@ -12,6 +12,7 @@ from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
 from keras_vad.evaluation.metrics import auroc
 from keras_vad.evaluation.results import read_results
+from keras_vad.evaluation.run_log import log_faults, read_summary, stale_rows
 from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.local_playback import LocalPlaybackRate
 from keras_vad.presets.resolve import load
@@ -58,7 +59,7 @@ def test_evaluate_makes_ordinary_rows_of_the_pair(
     monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
     table, log = tmp_path / "zoo" / "results.csv", tmp_path / "zoo" / "logs" / "pair"
     pair = ["--model", str(project / "motion"), "--with", str(project / "looks")]
-    outputs = ["--results", str(table), "--log", "zoo/logs/pair", "--json", str(log / "evaluation.json")]
+    outputs = ["--results", str(table), "--log", str(log), "--json", str(tmp_path / "evaluation.json")]
     assert evaluate(on_shapes(project, *pair, *outputs, "--report", str(tmp_path / "page.html"))) == 0
 
     rows = [row for row in read_results(table) if row["model"] == PAIR]
@@ -77,8 +78,11 @@ def test_evaluate_makes_ordinary_rows_of_the_pair(
         assert (row["log"], row["frames"], int(row["parameters"])) == ("zoo/logs/pair", "120", weights)
         assert int(row["macs_per_frame"]) > 0 and not row["rbdc"]
         assert bool(row["f1"]) == (row["score"] == "frame_scores" and row["protocol"] == "deployable")
-    about = json.loads((log / "evaluation.json").read_text())["about"]
+    about = json.loads((tmp_path / "evaluation.json").read_text())["about"]
     assert about["model"] == PAIR
+    assert [path.name for path in log.iterdir()] == ["summary.json"]
+    assert read_summary(log)["parts"] == ["motion", "looks"]
+    assert stale_rows(read_results(table), tmp_path) == log_faults(log.parent) == []
     page = (tmp_path / "page.html").read_text()
     assert PAIR in page and "seed: 7" in page and "adv3dcae_tiny" in page
 

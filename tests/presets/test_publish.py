@@ -130,9 +130,8 @@ def test_the_index_and_the_card_say_all(run, tmp_path):
 
 
 def test_the_figures_of_a_real_evaluation(run, tmp_path):
-    for name in ("config.yaml", "evaluation.json", "report.json"):
-        shutil.copyfile(LOGS / name, run / name)
-    publish(run, tmp_path / "zoo", "street")
+    shutil.copyfile(LOGS / "config.yaml", run / "config.yaml")
+    publish(run, tmp_path / "zoo", "street", evaluation=LOGS / "summary.json")
     (preset,) = read_index(tmp_path / "zoo")
     assert {(row["protocol"], row["smoothing"]) for row in preset.about["metrics"]} == {
         (protocol, smoothing) for protocol in ("paper", "deployable") for smoothing in (1, 9)

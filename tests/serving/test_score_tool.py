@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ class TestScoreTool:
         from keras_vad.scoring.series import VideoScores
 
         scores = VideoScores(np.array([16, 17]), np.float32([1.5, 0.1]), np.float32([0.75, 0.5]))
-        score_verb.write_csv(tmp_path / "scores.csv", scores, fps=25.0)
+        score_verb.write_csv(tmp_path / "scores.csv", replace(scores, time_s=scores.frame_index / 25))
         assert (tmp_path / "scores.csv").read_text() == (
             "frame,time_s,raw_score,score,alarm\n16,0.640,1.5,0.75,1\n17,0.680,0.100000001,0.5,0\n"
         )
@@ -108,7 +109,7 @@ class TestScoreTool:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
         try:
             with pytest.raises(VadError, match=r"scores\.csv cannot be written \(File too large\)"):
-                score_verb.write_csv(tmp_path / "scores.csv", scores, fps=None)
+                score_verb.write_csv(tmp_path / "scores.csv", scores)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)

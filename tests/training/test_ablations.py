@@ -12,6 +12,7 @@ from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
+from keras_vad.evaluation.run_log import log_faults, read_summary
 from keras_vad.training.ablations import AblationTable, list_ablations, load_ablation
 from keras_vad.training.recipe import load_recipe
 from tests.command import verb
@@ -47,7 +48,7 @@ def test_rows_build_take_the_trained_weights_and_have_the_score_they_report(name
                 built[str(hyper)] = keras_vad.build(table.model, **hyper)
         trained, scored = built[str(options)], built[str(options | row.scoring)]
         scored.set_weights(trained.get_weights())
-        assert row.score in ("frame_scores", *scored.parts), row.label
+        assert row.score in ("frame_scores", *scored.parts, *scored.paper_scores), row.label
 
 
 @pytest.mark.parametrize("name", list_ablations())
@@ -193,7 +194,20 @@ def test_the_tool_trains_evaluates_and_prints_ours_beside_the_papers(
     assert "tiny, row 1 of 2: frames" in captured.err
     (first,) = run.glob("*/detector.keras")
     trained_at = first.stat().st_mtime_ns
-    assert ablate([*common, "--output", str(tmp_path / "table.md"), "--picture", str(tmp_path / "growth.svg")]) == 0
+    assert (
+        ablate(
+            [
+                *common,
+                "--output",
+                str(tmp_path / "table.md"),
+                "--picture",
+                str(tmp_path / "growth.svg"),
+                "--log",
+                str(tmp_path / "logs" / "tiny"),
+            ]
+        )
+        == 0
+    )
     output = capsys.readouterr().out
     assert first.stat().st_mtime_ns == trained_at
     (second,) = set(run.glob("*/detector.keras")) - {first}
@@ -224,6 +238,18 @@ def test_the_tool_trains_evaluates_and_prints_ours_beside_the_papers(
         f"| few frames | {percent[2]} | – | {percent[3]} | – |",
     ]
     assert [line.split(" | ")[0] for line in lines[10:]] == [f"| `{name}`" for name in stored["baselines"]]
+
+    # The log has the table, and of each training what a run's has.
+    log = tmp_path / "logs" / "tiny"
+    assert {path.name for path in log.iterdir()} == {
+        "table.md",
+        "summary.json",
+        *(one.parent.name for one in (first, second)),
+    }
+    assert (log / "table.md").read_text() == output and log_faults(log.parent) == []
+    summary = read_summary(log)
+    assert summary["rows"] == stored["rows"] and "--data-dir shapes --recipe compact" in summary["command"]
+    assert {row["score"] for row in read_summary(log / second.parent.name)["rows"]} >= {"frame_scores", "max_error"}
 
     # The picture has a point for each row: of 80 frames, one video of 20 is held out.
     picture = (tmp_path / "growth.svg").read_text()

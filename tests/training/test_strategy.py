@@ -1,8 +1,11 @@
 import pytest
 import tensorflow as tf
 
+import keras_vad
 from keras_vad.errors import VadError
-from keras_vad.training.strategy import make_strategy
+from keras_vad.training import strategy
+from keras_vad.training.strategy import check_precision, make_strategy
+from tests.models.test_contract import TINY
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +38,18 @@ def test_mirrored_on_one_device():
 def test_what_cannot_be(name, devices, message):
     with pytest.raises(VadError, match=message):
         make_strategy(name, devices)
+
+
+def test_a_cpu_with_wrong_gradients_of_3d_convolutions_trains_methods_that_have_none(monkeypatch):
+    monkeypatch.setattr(strategy, "_bfloat16_gradients_are_right", lambda: False)
+    built = {
+        key: keras_vad.build(key, precision="mixed_bfloat16", **TINY[key].config)
+        for key in ("st_dissociation", "decoupled", "conv3d_ae")
+    }
+    refused = built.pop("conv3d_ae")
+    for detector in built.values():  # decoupled's 3D convolutions are float32 in any precision
+        check_precision("mixed_bfloat16", detector)
+    for detector in (None, refused):
+        with pytest.raises(VadError, match="this CPU computes wrong bfloat16 gradients of 3D convolutions"):
+            check_precision("mixed_bfloat16", detector)
+        check_precision("float32", detector)

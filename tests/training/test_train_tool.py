@@ -16,6 +16,7 @@ import yaml
 import keras_vad
 from keras_vad.data import open_dataset
 from keras_vad.errors import VadError
+from keras_vad.training.run import _only_one_in
 from tests.command import verb
 
 train = verb("train")
@@ -100,6 +101,11 @@ def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
     )
     found = refusal([*common, *whole, "--resume", "--set", "model.noise=null"])
     assert found.startswith(f"the run in {tmp_path}/whole has model {{")
+    with _only_one_in(tmp_path / "whole"):
+        assert refusal([*common, *whole, "--resume"]) == (
+            f"another process trains in {tmp_path}/whole; wait for it, stop it, or choose another folder with "
+            "--run-dir."
+        )
 
 
 def check_run_folder(run, shapes):
@@ -115,6 +121,7 @@ def check_run_folder(run, shapes):
     assert config["data_fingerprint"] == open_dataset("shapes", shapes).fingerprint()
     assert set(config["versions"]) == {"keras_vad", "tensorflow", "keras", "numpy", "python"}
     assert config["git"]
+    assert config["command"].startswith("keras-vad train --model adv3dcae ")
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -191,7 +198,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
         (["--set", "model.window_length=four"], "window_length of adv3dcae is 'four', but must be of type int"),
         (
             ["--set", "model.window_length=64"],
-            r"the held-out videos \(Train003\) are shorter than the model's 64 frames",
+            r"none of the held-out videos serves: Train003 \(20 frames, but a window spans 64\); give longer videos",
         ),
         (["--set", "data.speeds=[0]"], r"data.speeds is \[0\], but must be a list of whole numbers of at least 1"),
         (

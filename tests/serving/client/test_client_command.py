@@ -298,8 +298,8 @@ class TestSource:
         (tmp_path / "broken" / "0.png").write_bytes(b"no image")
         for name, sentence in [
             ("text.mp4", "cannot be opened as a video"),
-            ("empty", "empty is empty, but a folder of frames holds"),
-            ("mixed", r"a\.txt is no image, but a folder of frames holds"),
+            ("empty", "empty is empty; a video needs frames"),
+            ("mixed", r"mixed holds no images but a\.txt; a video needs frames"),
             ("broken", r"0\.png cannot be decoded as an image"),
         ]:
             with pytest.raises(VadClientError, match=sentence):
