@@ -20,8 +20,8 @@ def check_backend() -> None:
     backend = keras.config.backend() if keras is not None else os.environ.get("KERAS_BACKEND") or _backend_of_file()
     if backend != "tensorflow":
         raise VadError(
-            f"Keras runs on {backend}, but keras_vad needs TensorFlow; unset KERAS_BACKEND, or set it or the backend in "
-            "keras.json to tensorflow, before Keras is imported."
+            f"Keras runs on {backend}, but keras_vad needs TensorFlow; unset KERAS_BACKEND, or set it or the backend "
+            "in keras.json to tensorflow, before Keras is imported."
         )
 
 
