@@ -99,7 +99,7 @@ def test_trains_exports_reports_and_makes_the_servers_configuration(installed):
     assert (work / "config" / "ready.sh").is_file()
     score = [command, "score", "shapes/Test/Test001", "--model", "local_playback_shapes_compact"]
     assert run(*score, "--report", "page.html", "--fps", 10, folder=work).stderr == ""
-    assert "<script>" in (work / "page.html").read_text("utf-8")
+    assert "openVideo(0);" in (work / "page.html").read_text("utf-8")
     refused = run(*score, "--csv", "scores.csv", "--server", "127.0.0.1:9", folder=work, check=False)
     assert refused.returncode == 2
     assert (
