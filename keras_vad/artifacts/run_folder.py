@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from keras_vad.artifacts.layout import DETECTOR_NAME
+from keras_vad.artifacts.layout import CONFIG_NAME, DETECTOR_NAME, METRICS_NAME
 from keras_vad.common.files import write_text
 from keras_vad.common.renamed import names_now
 from keras_vad.errors import VadError
@@ -34,8 +34,8 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.config_file = self.path / "config.yaml"
-        self.metrics_file = self.path / "metrics.csv"
+        self.config_file = self.path / CONFIG_NAME
+        self.metrics_file = self.path / METRICS_NAME
         self.log_file = self.path / "train.log"
         self.detector_file = self.path / DETECTOR_NAME
         self.report_file = self.path / "report.json"

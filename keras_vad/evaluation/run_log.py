@@ -24,10 +24,12 @@ from typing import Any
 
 import yaml
 
+from keras_vad.artifacts.layout import CONFIG_NAME, METRICS_NAME
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
 
-CONFIG_FILE, METRICS_FILE, SUMMARY_FILE, CUBOIDS_FILE = "config.yaml", "metrics.csv", "summary.json", "cuboids.json"
+CONFIG_FILE, METRICS_FILE, SUMMARY_FILE, CUBOIDS_FILE = CONFIG_NAME, METRICS_NAME, "summary.json", "cuboids.json"
 LARGEST_BYTES = 3_000_000
 LARGEST_FILE = 100_000
 
@@ -111,10 +113,10 @@ def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        return yaml.safe_load((folder / CONFIG_FILE).read_text("utf-8"))
-    except OSError as error:
-        raise VadError(f"{folder} holds no {CONFIG_FILE}; give a run folder.") from error
+    run = RunFolder(folder)
+    if not run.started:
+        raise VadError(f"{folder} holds no {CONFIG_FILE}; give a run folder.")
+    return run.config()
 
 
 def _check_same_run(config: Mapping[str, Any], about: Mapping[str, Any], folder: Path) -> None:
@@ -128,7 +130,7 @@ def _check_same_run(config: Mapping[str, Any], about: Mapping[str, Any], folder:
 
 def _training(run: Path) -> dict[str, Any]:
     """What the run says of itself: its report, and the last line of its metrics."""
-    report = json.loads((run / "report.json").read_text("utf-8")) if (run / "report.json").is_file() else {}
+    report = RunFolder(run).report()
     report.pop("exported_to", None)
     with (run / METRICS_FILE).open(newline="", encoding="utf-8") as file:
         epochs = list(csv.DictReader(file))
