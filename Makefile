@@ -49,11 +49,11 @@ results: $(INSTALLED)  ## make the tables of results in the documents from zoo/r
 	@$(BIN)/python tools/study.py
 
 picture: demo  ## make the README's picture from the demo's data and model
-	@$(BIN)/python tools/picture.py Test001 --dataset shapes --data-dir demo/shapes --model demo/run \
+	@$(BIN)/keras-vad picture Test001 --dataset shapes --data-dir demo/shapes --model demo/run \
 		--output docs/images/scored_video.png --overwrite
 
 clean:  ## delete what can be made again: environment, demo, build files, caches (not runs/ and zoo/)
-	rm -rf .venv demo build *.egg-info serving/client/build serving/client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo build *.egg-info serving/server/*.egg-info serving/client/build serving/client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file is made last, so an installation that was interrupted starts again.

@@ -6,13 +6,16 @@ Example: python tools/reevaluate.py ucsdped2=data/UCSDped2 shapes=data/shapes_te
 import argparse
 import fnmatch
 import json
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.main import execute
+from keras_vad.cli.process import load_tensorflow, run
 from keras_vad.errors import VadError
 
+TOOLS = Path(__file__).resolve().parent
 ZOO = Path("zoo")
 STEPS = ZOO / "steps.csv"
 
@@ -50,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_tensorflow()
     import keras
 
-    from tools import cuboids, evaluate, results, steps
+    results, steps = (runpy.run_path(str(TOOLS / f"{name}.py"))["main"] for name in ("results", "steps"))
 
     with_baselines: set[tuple[str, int]] = set()
     for number, (name, preset) in enumerate(newest.items(), 1):
@@ -63,20 +66,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         smoothed = dataset, card["training"]["options"]["scoring"]["smoothing"]
         baselines = [] if smoothed not in with_baselines else ["--no-baselines"]
         with_baselines.add(smoothed)
-        evaluate.main([*common, *baselines, "--results", str(ZOO / "results.csv"), "--log", str(log)])
+        execute(["evaluate", *common, *baselines, "--results", str(ZOO / "results.csv"), "--log", str(log)])
         if (log / CUBOIDS_FILE).is_file():
             rows = json.loads((log / CUBOIDS_FILE).read_text("utf-8"))["by_minimum_share"]
             shares = map(str, dict.fromkeys(row["minimum_share"] for row in rows))
-            cuboids.main([*common, "--minimum-share", *shares, "--json", str(log / CUBOIDS_FILE), "--overwrite"])
+            execute(["cuboids", *common, "--minimum-share", *shares, "--json", str(log / CUBOIDS_FILE), "--overwrite"])
     for dataset, folder in folders.items():
         shown = dict.fromkeys(row["preset"].partition("/")[0] for row in read_steps(STEPS) if row["dataset"] == dataset)
         models = [str(ZOO / newest[name].folder) for name in shown if name in newest]
         if models and len(models) == len(shown):  # a part of the table would be of an older revision
             print(f"steps on {dataset}: {len(models)} presets", file=sys.stderr)
             common = ["--dataset", dataset, "--data-dir", folder, "--table", str(STEPS)]
-            steps.main(["--model", *models, *common])
+            steps(["--model", *models, *common])
     documents = [path for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))) if path.is_file()]
-    return results.main([*map(str, documents), "--results", str(ZOO / "results.csv")]) if documents else 0
+    return results([*map(str, documents), "--results", str(ZOO / "results.csv")]) if documents else 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import run
+from keras_vad.cli.process import run
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,25 +31,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     import keras
     from rich.progress import track
 
-    import keras_vad
     from keras_vad.data.cache import FrameCache
     from keras_vad.data.datasets import open_dataset
     from keras_vad.evaluation.evaluate import FRAME_SCORES, evaluate
     from keras_vad.evaluation.results import ROW_NORMALISED_FLOW
     from keras_vad.evaluation.steps import published_steps, read_steps, render_steps, write_steps
     from keras_vad.evaluation.trivial import TRIVIAL_BASELINES
-    from keras_vad.zoo import origin_of
+    from keras_vad.presets.resolve import resolve
 
     dataset, cache = open_dataset(args.dataset, args.data_dir), FrameCache()
     rows = []
     for number, model in enumerate(args.model):
         keras.utils.clear_session()
-        detector, first = keras_vad.load(model), number == 0
+        trained, first = resolve(model), number == 0
+        detector = trained.load()
         progress = partial(track, description=f"scoring with {model}")
         report = evaluate(detector, dataset, cache, baselines=first, track=progress)
         own = report.about["model"]
         series = {name: each for (made_by, name), each in report.series.items() if made_by == own}
-        found = [(str(origin_of(model)), own, detector.paper_rescaling, series)]
+        found = [(str(trained.origin), own, detector.paper_rescaling, series)]
         if first:
             trivial = {name: report.series[name, FRAME_SCORES] for name in TRIVIAL_BASELINES}
             flow = trivial.pop(ROW_NORMALISED_FLOW)

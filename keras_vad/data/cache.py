@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.lib import format as npy
 
+from keras_vad.common.files import appearing, locked
 from keras_vad.data.video import Clip, FrameSource, Video
 from keras_vad.errors import VadError
-from keras_vad.files import appearing, locked
 from keras_vad.layers.frames import resize_frames
 
 FORMAT_VERSION = 2
@@ -73,13 +73,13 @@ class CachedFrames:
         for start in range(0, self.length, batch):
             yield from self.read(start, min(batch, self.length - start))
 
-    def read(self, start: int, count: int, stride: int = 1) -> np.ndarray:
-        """Read frames ``start``, ``start + stride``, ...
+    def read(self, start: int, count: int, step: int = 1) -> np.ndarray:
+        """Read frames ``start``, ``start + step``, ...
 
         Args:
             start: Number of the first frame.
             count: Number of frames.
-            stride: Frames from one to the next.
+            step: Frames from one to the next.
 
         Returns:
             uint8, (count, H, W, 3) RGB.
@@ -88,16 +88,16 @@ class CachedFrames:
             IndexError: If frames outside the video are asked for.
         """
         out = np.empty((count, *self.size, 3), np.uint8)
-        self.read_into(out, start, stride)
+        self.read_into(out, start, step)
         return out
 
-    def read_into(self, out: np.ndarray, start: int, stride: int = 1) -> None:
+    def read_into(self, out: np.ndarray, start: int, step: int = 1) -> None:
         """Read as many frames as ``out`` has: contiguous uint8 (count, H, W, 3)."""
         count = len(out)
-        if start < 0 or stride < 1 or start + (count - 1) * stride >= self.length:
-            raise IndexError(f"frames {start} + {stride} * [0, {count}) of {self.length}")
+        if start < 0 or step < 1 or start + (count - 1) * step >= self.length:
+            raise IndexError(f"frames {start} + {step} * [0, {count}) of {self.length}")
         stored = out if self.channels == 3 else np.empty((count, *self.size), np.uint8)
-        self._pread(stored, start, stride)
+        self._pread(stored, start, step)
         if self.channels == 1:
             # OpenCV repeats the channel 25 times faster than numpy.
             width = self.size[1]
@@ -107,12 +107,10 @@ class CachedFrames:
         """Frames ``start`` up to, but not including, ``stop``, of the same file."""
         return replace(self, start=self.start + start, length=stop - start)
 
-    def _pread(self, out: np.ndarray, start: int, stride: int) -> None:
+    def _pread(self, out: np.ndarray, start: int, step: int) -> None:
         frame_bytes = out[0].nbytes
         first = self.offset + (self.start + start) * frame_bytes
-        blocks = (
-            [(out, first)] if stride == 1 else [(out[i], first + i * stride * frame_bytes) for i in range(len(out))]
-        )
+        blocks = [(out, first)] if step == 1 else [(out[i], first + i * step * frame_bytes) for i in range(len(out))]
         # Opened for every read: a data set may have more videos than a process may hold files open.
         file = os.open(self.path, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The Markdown table of cuboid figures, made from the reports that ``tools/cuboids.py`` has written."""
+"""The Markdown table of cuboid figures, made from the reports that ``keras-vad cuboids`` has written."""
 
 import json
 from collections.abc import Mapping

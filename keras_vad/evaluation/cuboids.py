@@ -38,14 +38,14 @@ class CuboidDetector(Protocol):
         window: The frames of a window; a cuboid has all of them.
         grid: Rows and columns of the cuboids of a window.
         cuboid_size: (height, width) of a cuboid in pixels of the model input.
-        cuboid_step: Pixels between neighbouring cuboids.
+        cuboid_stride: Pixels between neighbouring cuboids.
         normal_distance: The score that few normal cuboids exceed.
     """
 
     window: Window
     grid: tuple[int, int]
     cuboid_size: tuple[int, int]
-    cuboid_step: int
+    cuboid_stride: int
     normal_distance: Any
 
     def preprocess(self, frames: tf.Tensor) -> tf.Tensor:
@@ -80,7 +80,7 @@ def cuboid_report(
     cache: FrameCache,
     *,
     minimum_shares: Sequence[float] = (0.0,),
-    window_step: int | None = None,
+    hop: int | None = None,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> dict[str, Any]:
     """Measure a trained detector by its cuboids on all test videos that have pixel masks.
@@ -92,11 +92,11 @@ def cuboid_report(
         minimum_shares: A cuboid is anomalous if more than this share of its pixels is; 0 is the paper's rule, any
             pixel. There is a row of figures for each, and above 0 a second one without the partial cuboids, those
             with anomalous pixels that are not more.
-        window_step: Frames between the starts of windows; ``None`` for windows that do not overlap.
+        hop: Frames between the starts of windows; ``None`` for windows that do not overlap.
         track: Wraps the test videos, to show progress.
 
     Returns:
-        Plain values: ``dataset``, ``videos`` and ``windows`` (numbers of them), ``window_step``; ``minimum_share``,
+        Plain values: ``dataset``, ``videos`` and ``windows`` (numbers of them), ``hop``; ``minimum_share``,
         ``partial`` (``"normal"`` or ``"left out"``) and the figures of ``cuboid_figures`` for the first row;
         ``by_minimum_share``, a list of the same for each row; ``trivial``, for each trivial score such a list.
 
@@ -109,13 +109,13 @@ def cuboid_report(
             raise VadError(f"the minimum share is {share}, but must be at least 0 and below 1.")
     if not minimum_shares:
         raise VadError("there is no minimum share; give at least one, 0 for any pixel.")
-    found = score_cuboids(detector, dataset, cache, window_step=window_step, track=track)
+    found = score_cuboids(detector, dataset, cache, hop=hop, track=track)
     rows = _by_minimum_share(found.shares, found.scores, minimum_shares, float(np.asarray(detector.normal_distance)))
     return {
         "dataset": dataset.name,
         "videos": len(found.videos),
         "windows": found.windows,
-        "window_step": detector.window.length if window_step is None else window_step,
+        "hop": detector.window.length if hop is None else hop,
         **rows[0],
         "by_minimum_share": rows,
         "trivial": {
@@ -146,16 +146,16 @@ def score_cuboids(
     dataset: VideoDataset,
     cache: FrameCache,
     *,
-    window_step: int | None = None,
+    hop: int | None = None,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> CuboidSet:
     """Scores and anomalous shares of all cuboids of the test videos that have masks; see ``cuboid_report``."""
     if not isinstance(detector, CuboidDetector):
         raise VadError(f"{type(detector).__name__} scores no cuboids; use a model of adaptive_clustering.")
     window = detector.window
-    step = window.length * window.step if window_step is None else window_step
+    step = window.length * window.step if hop is None else hop
     if step < 1:
-        raise VadError(f"the step between windows is {step}, but must be at least 1 frame.")
+        raise VadError(f"the hop between windows is {step}, but must be at least 1 frame.")
     masked = [(video, labels) for video, labels in dataset.test_videos() if labels is not None and labels.mask]
     if not masked:
         raise VadError(f"no test video of {dataset.name} has pixel masks, but the labels of cuboids come from them.")
@@ -166,7 +166,7 @@ def score_cuboids(
     )
     normal = dataset.train_videos()
     training = [cache.get(video, window.size) for video in normal[:: -(-len(normal) // TRAINING_WINDOWS) or 1]]
-    trivial = TrivialCuboids(training, window, detector.grid, detector.cuboid_size, detector.cuboid_step)
+    trivial = TrivialCuboids(training, window, detector.grid, detector.cuboid_size, detector.cuboid_stride)
     scores, shares, windows = [], [], 0
     trivial_scores: dict[str, list[np.ndarray]] = {name: [] for name in TRIVIAL_CUBOID_SCORES}
     for video, labels in track(masked):
@@ -186,7 +186,7 @@ def score_cuboids(
                     trivial_scores[name].append(each.ravel())
             for start in batch:
                 mean = masks[start : start + window.span : window.step].mean(axis=0)
-                shares.append(box_means(mean, detector.grid, detector.cuboid_size, detector.cuboid_step).ravel())
+                shares.append(box_means(mean, detector.grid, detector.cuboid_size, detector.cuboid_stride).ravel())
         windows += len(starts)
     names = tuple(video.name for video, _ in masked)
     joined = {name: np.concatenate(each).astype(np.float32) for name, each in trivial_scores.items()}

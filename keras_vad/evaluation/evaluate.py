@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vad.common.revision import git_revision
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.cache import FrameCache
 from keras_vad.data.video import Labels, Video
@@ -31,7 +32,6 @@ from keras_vad.scoring.combine import combine
 from keras_vad.scoring.maps import reduce_maps
 from keras_vad.scoring.rescale import rescaled_sum
 from keras_vad.scoring.series import VideoScores
-from keras_vad.versions import git_revision
 
 FRAME_SCORES = "frame_scores"
 REGION_FIGURES = ("pixel_auroc", "rbdc", "tbdc")

@@ -29,11 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboid_table import render_cuboids
 from keras_vad.evaluation.preset_table import render_presets
 from keras_vad.evaluation.steps import read_steps, render_steps
-from keras_vad.files import write_text
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
 _FIGURES = ("auroc_micro", "auroc_micro_low", "auroc_micro_high", "auroc_macro", "ap", "eer", "accuracy", "f1")

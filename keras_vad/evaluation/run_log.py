@@ -24,10 +24,12 @@ from typing import Any
 
 import yaml
 
+from keras_vad.artifacts.layout import CONFIG_NAME, METRICS_NAME
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
-from keras_vad.files import write_text
 
-CONFIG_FILE, METRICS_FILE, SUMMARY_FILE, CUBOIDS_FILE = "config.yaml", "metrics.csv", "summary.json", "cuboids.json"
+CONFIG_FILE, METRICS_FILE, SUMMARY_FILE, CUBOIDS_FILE = CONFIG_NAME, METRICS_NAME, "summary.json", "cuboids.json"
 LARGEST_BYTES = 3_000_000
 LARGEST_FILE = 100_000
 
@@ -86,14 +88,14 @@ def write_log(
     write_text(log / SUMMARY_FILE, _text(summary))
 
 
-def told_command(tool: str, arguments: Iterable[str]) -> str:
+def told_command(words: Iterable[str]) -> str:
     """A command as it can be told anywhere: paths of this machine are cut to their last part.
 
     Example:
-    >>> told_command("tools/train.py", ["--data-dir", "/data/UCSDped2", "--set", "model.pooling=mean"])
-    'python tools/train.py --data-dir UCSDped2 --set model.pooling=mean'
+    >>> told_command(["keras-vad", "train", "--data-dir", "/data/UCSDped2", "--set", "model.pooling=mean"])
+    'keras-vad train --data-dir UCSDped2 --set model.pooling=mean'
     """
-    return shlex.join(["python", tool, *map(_without_folder, arguments)])
+    return shlex.join(map(_without_folder, words))
 
 
 def _without_folder(argument: str) -> str:
@@ -106,16 +108,15 @@ def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
     if changed.get("data_dir"):
         changed["data_dir"] = Path(changed["data_dir"]).name
     if changed.get("command"):
-        _, tool, *arguments = shlex.split(changed["command"])
-        changed["command"] = told_command(tool, arguments)
+        changed["command"] = told_command(shlex.split(changed["command"]))
     return changed
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        return yaml.safe_load((folder / CONFIG_FILE).read_text("utf-8"))
-    except OSError as error:
-        raise VadError(f"{folder} holds no {CONFIG_FILE}; give a run folder.") from error
+    run = RunFolder(folder)
+    if not run.started:
+        raise VadError(f"{folder} holds no {CONFIG_FILE}; give a run folder.")
+    return run.config()
 
 
 def _check_same_run(config: Mapping[str, Any], about: Mapping[str, Any], folder: Path) -> None:
@@ -129,7 +130,7 @@ def _check_same_run(config: Mapping[str, Any], about: Mapping[str, Any], folder:
 
 def _training(run: Path) -> dict[str, Any]:
     """What the run says of itself: its report, and the last line of its metrics."""
-    report = json.loads((run / "report.json").read_text("utf-8")) if (run / "report.json").is_file() else {}
+    report = RunFolder(run).report()
     report.pop("exported_to", None)
     with (run / METRICS_FILE).open(newline="", encoding="utf-8") as file:
         epochs = list(csv.DictReader(file))
@@ -176,11 +177,11 @@ def read_summary(log: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise VadError(f"{path} cannot be read ({error.strerror}); write it with tools/evaluate.py --log.") from error
+        raise VadError(f"{path} cannot be read ({error.strerror}); write it with keras-vad evaluate --log.") from error
     except ValueError as error:
-        raise VadError(f"{path} is no summary; write it with tools/evaluate.py --log.") from error
+        raise VadError(f"{path} is no summary; write it with keras-vad evaluate --log.") from error
     if not isinstance(summary, dict):
-        raise VadError(f"{path} is no summary; write it with tools/evaluate.py --log.")
+        raise VadError(f"{path} is no summary; write it with keras-vad evaluate --log.")
     return summary
 
 
@@ -202,7 +203,9 @@ def log_faults(logs: Path) -> list[str]:
     for folder in sorted({path.parent for path in files} - {logs}):
         names = {path.name for path in folder.iterdir()}
         wanted = {SUMMARY_FILE} | ({CONFIG_FILE, METRICS_FILE} if names & {CONFIG_FILE, METRICS_FILE} else set())
-        faults += [f"{folder} has no {name}; write it with tools/evaluate.py --log." for name in sorted(wanted - names)]
+        faults += [
+            f"{folder} has no {name}; write it with keras-vad evaluate --log." for name in sorted(wanted - names)
+        ]
     return faults
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
 from keras_vad.evaluation.metrics import auroc
 from keras_vad.evaluation.protocols import ScoreSeries
-from keras_vad.files import write_text
 from keras_vad.presets.index import Preset
 from keras_vad.scoring.rescale import rescale
 from keras_vad.scoring.series import finite_scores

@@ -12,9 +12,9 @@ from sklearn.mixture import GaussianMixture
 
 from keras_vad.errors import VadError
 from keras_vad.layers.clustering import ClusterCentres, kmeans, sample_codes
+from keras_vad.layers.losses import dssim
 from keras_vad.layers.seeded import SeededDropout, SeededNoise
 from keras_vad.layers.upsample import UpsampleConv2D
-from keras_vad.losses import dssim
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
 from keras_vad.window import Window, as_size
@@ -73,12 +73,12 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         image_size: (height, width) of the frames in pixels, or one number for both. 170 on shapes; (240, 360) is the
             size of UCSD Ped2.
         window_length: Frames of a cuboid, P. The paper's value is 8.
-        window_stride: Frames between the starts of windows when scoring; a frame's score is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's score is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         image_channels: 3 (RGB) or 1 (gray). Table I has 8 x 3 channels: RGB; UCSD is gray.
         cuboid_size: (S_1, S_2), (height, width) of a cuboid, or one number for both; halved by every stage of the
             encoder. The paper's values are 32 on shapes, 48 on UCSD (24 in table I).
-        cuboid_step: S_t, pixels between neighbouring cuboids. The paper's values are 7 on shapes, 12 on UCSD.
+        cuboid_stride: S_t, pixels between neighbouring cuboids. The paper's values are 7 on shapes, 12 on UCSD.
         channels: Channels of the encoder's convolutions, one a stage (table I); the decoder mirrors them. Cuboids of 48
             have a fourth stage of 256.
         noise_stddev: Deviation of the noise before each stage's convolution (table I); the last one is also that of
@@ -135,10 +135,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self,
         image_size: int | Sequence[int] = (170, 170),
         window_length: int = 8,
-        window_stride: int | None = None,
+        hop: int | None = None,
         image_channels: int = 3,
         cuboid_size: int | Sequence[int] = (32, 32),
-        cuboid_step: int = 7,
+        cuboid_stride: int = 7,
         channels: Sequence[int] = (64, 128, 256),
         noise_stddev: Sequence[float] = (0.05, 0.03, 0.02),
         dropout: float = 0.3,
@@ -163,7 +163,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         check_choice("image_channels", image_channels, (1, 3))
         check_channels("channels", channels, 1)
         gaussians = clusters if components is None else components
-        check_at_least(1, cuboid_step=cuboid_step, code_size=code_size, clusters=clusters, components=gaussians)
+        check_at_least(1, cuboid_stride=cuboid_stride, code_size=code_size, clusters=clusters, components=gaussians)
         if not noise_stddev:
             raise VadError("noise_stddev holds no number, but must hold at least one; use [0] for no noise.")
         check_at_least(0, clustering_weight=clustering_weight, noise_stddev=min(noise_stddev))
@@ -186,13 +186,13 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         if cuboid[0] > size[0] or cuboid[1] > size[1]:
             raise VadError(f"cuboid_size is {cuboid}, but must fit into image_size, {size}; make it smaller.")
         super().__init__(
-            Window(window_length, size, image_channels, hop=window_length if window_stride is None else window_stride),
+            Window(window_length, size, image_channels, hop=window_length if hop is None else hop),
             subtract_background=True,
             pooling=Pooling("mean" if pooling in _OF_CUBOIDS else pooling, pooling_sigma, pooling_quantile),
             name=name,
         )
         #: Rows and columns of the grid of cuboids.
-        self.grid = ((size[0] - cuboid[0]) // cuboid_step + 1, (size[1] - cuboid[1]) // cuboid_step + 1)
+        self.grid = ((size[0] - cuboid[0]) // cuboid_stride + 1, (size[1] - cuboid[1]) // cuboid_stride + 1)
         if cuboids_per_window is not None and not 1 <= cuboids_per_window <= self.grid[0] * self.grid[1]:
             raise VadError(
                 f"cuboids_per_window is {cuboids_per_window}, but a window has {self.grid[0] * self.grid[1]} cuboids; "
@@ -217,10 +217,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         # === Config ===
         self.image_size = size
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
         self.image_channels = image_channels
         self.cuboid_size = cuboid
-        self.cuboid_step = cuboid_step
+        self.cuboid_stride = cuboid_stride
         self.channels = tuple(channels)
         self.noise_stddev = tuple(noise_stddev)
         self.dropout = dropout
@@ -281,10 +281,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         stacked = tf.reshape(tf.transpose(windows, [0, 2, 3, 1, 4]), [-1, height, width, channels])
         stacked = (stacked - low) / (high - low)
         if chosen is None:
-            step = [1, self.cuboid_step, self.cuboid_step, 1]
+            step = [1, self.cuboid_stride, self.cuboid_stride, 1]
             patches = tf.image.extract_patches(stacked, [1, rows, columns, 1], step, [1, 1, 1, 1], "VALID")
             return tf.reshape(patches, [-1, self.grid[0] * self.grid[1], rows, columns, channels])
-        top, left = chosen // self.grid[1] * self.cuboid_step, chosen % self.grid[1] * self.cuboid_step
+        top, left = chosen // self.grid[1] * self.cuboid_stride, chosen % self.grid[1] * self.cuboid_stride
         y, x = top[:, :, None] + tf.range(rows), left[:, :, None] + tf.range(columns)
         pixels = y[:, :, :, None] * width + x[:, :, None, :]
         return tf.gather(tf.reshape(stacked, [-1, height * width, channels]), pixels, batch_dims=1)
@@ -304,7 +304,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         lots = tf.random.stateless_uniform(tf.stack([tf.shape(windows)[0], cuboids]), seed, minval=1e-7)
         if self.cuboid_sampling == "motion":
             change = tf.reduce_mean(tf.abs(windows[:, 1:] - windows[:, :-1]), axis=(1, 4))[..., None]
-            change = tf.reshape(tf.nn.avg_pool2d(change, self.cuboid_size, self.cuboid_step, "VALID"), [-1, cuboids])
+            change = tf.reshape(tf.nn.avg_pool2d(change, self.cuboid_size, self.cuboid_stride, "VALID"), [-1, cuboids])
             weights = tf.math.divide_no_nan(change, tf.reduce_mean(change, axis=1, keepdims=True)) + _STILL
             # The largest of u^(1/w): drawn without replacement in proportion to w (Efraimidis & Spirakis 2006).
             lots = tf.math.log(lots) / weights
@@ -555,7 +555,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             windows: float32, (batch, P, H, W, image_channels), from ``preprocess``.
 
         Returns:
-            float32, (batch, *grid): the cuboid at (i, j) has its upper left pixel at ``cuboid_step`` times (i, j).
+            float32, (batch, *grid): the cuboid at (i, j) has its upper left pixel at ``cuboid_stride`` times (i, j).
         """
         return tf.reshape(self.distances(self.codes(windows)), [-1, *self.grid])
 
@@ -581,7 +581,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
     def _of_cuboids(self, distances: tf.Tensor) -> Logs:
         """Scores of windows, float32 (batch, 1), from the distances of their cuboids, (batch, cuboids)."""
-        height, width = (-(-side // self.cuboid_step) for side in self.cuboid_size)
+        height, width = (-(-side // self.cuboid_stride) for side in self.cuboid_size)
         covering = min(self.grid[0], height) * min(self.grid[1], width)
         logarithms = tf.math.log(tf.maximum(distances, _SMALLEST))
         return {
@@ -594,12 +594,12 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
     def _mean_over_cuboids(self, scores: tf.Tensor) -> tf.Tensor:
         """The mean score of the cuboids that cover a pixel: (batch, *grid) to (batch, H, W)."""
         (height, width), (rows, columns) = self.image_size, self.cuboid_size
-        covered = [(n - 1) * self.cuboid_step + side for n, side in zip(self.grid, self.cuboid_size, strict=True)]
+        covered = [(n - 1) * self.cuboid_stride + side for n, side in zip(self.grid, self.cuboid_size, strict=True)]
         ones = tf.ones((rows, columns, 1, 1))
 
         def spread(values: tf.Tensor) -> tf.Tensor:
             shape = [tf.shape(values)[0], *covered, 1]
-            return tf.nn.conv2d_transpose(values[..., None], ones, shape, self.cuboid_step, "VALID")[..., 0]
+            return tf.nn.conv2d_transpose(values[..., None], ones, shape, self.cuboid_stride, "VALID")[..., 0]
 
         means = tf.math.divide_no_nan(spread(scores), spread(tf.ones((1, *self.grid))))
         means = tf.pad(means, [[0, 0], [0, height - covered[0]], [0, width - covered[1]]])
@@ -610,10 +610,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
             "image_channels": self.image_channels,
             "cuboid_size": self.cuboid_size,
-            "cuboid_step": self.cuboid_step,
+            "cuboid_stride": self.cuboid_stride,
             "channels": self.channels,
             "noise_stddev": self.noise_stddev,
             "dropout": self.dropout,

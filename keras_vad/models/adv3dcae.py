@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -46,7 +46,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 224.
         window_length: Frames in a window, T. The paper's value is 16 (7 with object crops, fixed).
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is the number of scored frames of a window, so that they do not overlap (the paper).
         edge_frames: Frames at each end of a window that are not scored; 0 is the paper's. The networks see zeros beyond
             the window, and restore its first and last frames worse. With 2, windows of 16 frames score their inner 12
@@ -102,7 +102,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self,
         image_size: int | Sequence[int] = (224, 224),
         window_length: int = 16,
-        window_stride: int | None = None,
+        hop: int | None = None,
         edge_frames: int = 0,
         channels: Sequence[int] = (64, 128, 256, 256, 256),
         discriminator_channels: Sequence[int] = (16, 32, 64),
@@ -153,7 +153,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             Window(
                 length=window_length,
                 size=as_size(image_size),
-                hop=len(scored) if window_stride is None else window_stride,
+                hop=len(scored) if hop is None else hop,
                 offsets=scored,
             ),
             subtract_background=True,
@@ -191,7 +191,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         # === Config ===
         self.image_size = as_size(image_size)
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
         self.edge_frames = edge_frames
         self.channels = tuple(channels)
         self.discriminator_channels = tuple(discriminator_channels)
@@ -466,7 +466,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
             "edge_frames": self.edge_frames,
             "channels": self.channels,
             "discriminator_channels": self.discriminator_channels,
@@ -493,12 +493,12 @@ class Adv3DCAE(VideoAnomalyDetector):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Adv3DCAE":
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         """A detector from its constructor arguments; a callable ``object_crops`` comes as Keras saved it."""
         crops = config.get("object_crops")
         if isinstance(crops, dict):
             config = {**config, "object_crops": keras.saving.deserialize_keras_object(crops, custom_objects)}
-        return cls(**config)
+        return super().from_config(config)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
     Args:
         image_size: (height, width) of the input in pixels, or one number for both.
         window_length: Frames in a window.
-        window_stride: Frames between the starts of windows when scoring; ``None`` is ``window_length``.
+        hop: Frames between the starts of windows when scoring; ``None`` is ``window_length``.
         subtract_background: See ``VideoAnomalyDetector``.
         input_scale: Factor on the input; ``None`` is one over the deviation of the training frames from their mean
             frame, a stored weight set by ``adapt``.
@@ -46,7 +46,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
         self,
         image_size: int | Sequence[int],
         window_length: int,
-        window_stride: int | None,
+        hop: int | None,
         *,
         subtract_background: bool,
         input_scale: float | None,
@@ -59,9 +59,8 @@ class ReconstructionDetector(VideoAnomalyDetector):
         check_choice("error", error, ("absolute", "squared", "euclidean"))
         check_choice("optimizer", optimizer, ("adam", "adagrad"))
         check_above(0, learning_rate=learning_rate, **({} if input_scale is None else {"input_scale": input_scale}))
-        hop = window_length if window_stride is None else window_stride
         super().__init__(
-            Window(length=window_length, size=as_size(image_size), hop=hop),
+            Window(length=window_length, size=as_size(image_size), hop=window_length if hop is None else hop),
             subtract_background=subtract_background,
             pooling=pooling,
             name=name,
@@ -73,7 +72,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
         # === Config ===
         self.image_size = as_size(image_size)
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
         self.input_scale = input_scale
         self.error = error
         self.optimizer_name = optimizer
@@ -198,7 +197,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
             "error": self.error,
             "optimizer": self.optimizer_name,
             "learning_rate": self.learning_rate,
@@ -232,7 +231,7 @@ class ConvAE(ReconstructionDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 227.
         window_length: Frames in a window. The paper's value is 10.
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the encoder's three convolutions (kernels 11, 5, 3; the first with stride 4); the decoder
             mirrors them.
@@ -266,7 +265,7 @@ class ConvAE(ReconstructionDetector):
         self,
         image_size: int | Sequence[int] = (227, 227),
         window_length: int = 10,
-        window_stride: int | None = None,
+        hop: int | None = None,
         channels: Sequence[int] = (512, 256, 128),
         weight_decay: float = 5e-4,
         input_scale: float = 1.0,
@@ -283,7 +282,7 @@ class ConvAE(ReconstructionDetector):
         super().__init__(
             image_size,
             window_length,
-            window_stride,
+            hop,
             subtract_background=True,
             input_scale=input_scale,
             error=error,
@@ -351,7 +350,7 @@ class ConvLSTMAE(ReconstructionDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 227.
         window_length: Frames in a window. The paper's value is 10.
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the two convolutions (kernels 11 and 5, strides 4 and 2); the decoder mirrors them.
         lstm_channels: Channels of the convolutional LSTMs (kernels 3).
@@ -383,7 +382,7 @@ class ConvLSTMAE(ReconstructionDetector):
         self,
         image_size: int | Sequence[int] = (227, 227),
         window_length: int = 10,
-        window_stride: int | None = None,
+        hop: int | None = None,
         channels: Sequence[int] = (128, 64),
         lstm_channels: Sequence[int] = (64, 32, 64),
         input_scale: float | None = None,
@@ -400,7 +399,7 @@ class ConvLSTMAE(ReconstructionDetector):
         super().__init__(
             image_size,
             window_length,
-            window_stride,
+            hop,
             subtract_background=True,
             input_scale=input_scale,
             error=error,
@@ -444,7 +443,7 @@ class Conv3DAE(ReconstructionDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 256.
         window_length: Frames in a window. The paper's value is 16.
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the encoder's convolutions; the decoder mirrors them.
         subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is
@@ -476,7 +475,7 @@ class Conv3DAE(ReconstructionDetector):
         self,
         image_size: int | Sequence[int] = (256, 256),
         window_length: int = 16,
-        window_stride: int | None = None,
+        hop: int | None = None,
         channels: Sequence[int] = (96, 128, 256, 256),
         subtract_background: bool = False,
         error: str = "squared",
@@ -491,7 +490,7 @@ class Conv3DAE(ReconstructionDetector):
         super().__init__(
             image_size,
             window_length,
-            window_stride,
+            hop,
             subtract_background=subtract_background,
             input_scale=1.0,
             error=error,

@@ -11,9 +11,9 @@ import tensorflow as tf
 from keras import layers
 
 from keras_vad.errors import VadError
+from keras_vad.layers.losses import dssim, gradient_difference
 from keras_vad.layers.masked import ChannelMaskedConv2D
 from keras_vad.layers.normalization import BatchNormalization
-from keras_vad.losses import dssim, gradient_difference
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.scoring.calibrate import apply_calibration
@@ -206,6 +206,10 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         self.loss_weight("prediction", 0.001)
 
         # === Config ===
+        self.image_size = size
+        self.image_channels = image_channels
+        self.window_length = window_length
+        self.step = step
         self.horizon = horizon
         self.channels = tuple(channels)
         self.motion = motion
@@ -217,7 +221,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         self.stop_gradient = stop_gradient
         self._n_previous = len(channels) - 1 if previous_levels is None else previous_levels
         self.score = score
-        self.paper_rescaling = rescaling
+        self.rescaling = self.paper_rescaling = rescaling
         self.appearance_epochs = appearance_epochs
         self.motion_epochs = motion_epochs
         self.decay_epochs = decay_epochs
@@ -525,10 +529,10 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         """Constructor arguments."""
         assert self.pooling is not None
         return {
-            "image_size": self.window.size,
-            "image_channels": self.window.channels,
-            "window_length": self.window.length,
-            "step": self.window.step,
+            "image_size": self.image_size,
+            "image_channels": self.image_channels,
+            "window_length": self.window_length,
+            "step": self.step,
             "horizon": self.horizon,
             "channels": self.channels,
             "motion": self.motion,
@@ -539,7 +543,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
             "appearance_prediction": self.appearance_prediction,
             "stop_gradient": self.stop_gradient,
             "score": self.score,
-            "rescaling": self.paper_rescaling,
+            "rescaling": self.rescaling,
             "pooling": self.pooling.kind,
             "pooling_sigma": self.pooling.sigma,
             "pooling_quantile": self.pooling.quantile,

@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.common.renamed import names_now
+from keras_vad.common.settings import check_layout
 from keras_vad.data.video import Video, open_video
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
@@ -22,7 +24,6 @@ from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
 from keras_vad.scoring.chunks import iter_chunks
 from keras_vad.scoring.rescale import RescaledPart
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, score_in_chunks
-from keras_vad.settings import check_layout
 from keras_vad.window import Window
 
 # ITU-R 601 luma; the weights add up to 1, so a gray frame stored as RGB keeps its values.
@@ -161,6 +162,11 @@ class VideoAnomalyDetector(keras.Model):
         return self.add_weight(
             name=name, shape=value.shape, initializer=lambda *_, **__: value, trainable=False, dtype="float32"
         )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """A detector from its constructor arguments, by the names that they have or had before."""
+        return cls(**names_now("model", config))
 
     @classmethod
     def from_preset(cls, name: str | Path) -> Self:

@@ -68,7 +68,7 @@ class LussAE(VideoAnomalyDetector):
         playback_range: ``None``, or (ours) the lowest and the highest speed of accelerated clips, both above 1, drawn
             uniformly in their logarithm in place of ``playback_rates``. Whole speeds from 2 on are told apart without
             an error after a few epochs and then teach nothing about a bicycle that is half as fast again as people.
-        playback_head: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
+        head_kind: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
             at every place of the latent, pooled by their log-mean-exp. A clip is then accelerated if some place looks
             so, and the head says which.
         mixed_playback: Whether (ours; local head with ``playback_range`` only) a playback clip shows the accelerated
@@ -126,7 +126,7 @@ class LussAE(VideoAnomalyDetector):
         playback_rates: Sequence[int] = (2, 3, 4, 5),
         accelerated_share: float = 0.5,
         playback_range: Sequence[float] | None = None,
-        playback_head: str = "global",
+        head_kind: str = "global",
         mixed_playback: bool = False,
         error: str = "bpe",
         score_weights: Sequence[float] = (0.1, 0.8, 1.0),
@@ -144,14 +144,14 @@ class LussAE(VideoAnomalyDetector):
         check_channels("channels", channels, 1)
         if playback_range is not None:
             check_rate_range("playback_range", playback_range)
-        check_choice("playback_head", playback_head, ("global", "local"))
+        check_choice("head_kind", head_kind, ("global", "local"))
         check_choice("error", error, ERRORS)
         check_choice("task_scaling", task_scaling, ("none", "held_out"))
         check_choice("rescaling", rescaling, ("robust", "min_max"))
         check_choice("rescaled", rescaled, ("sum", "tasks"))
-        if mixed_playback and (playback_head != "local" or playback_range is None):
+        if mixed_playback and (head_kind != "local" or playback_range is None):
             raise VadError(
-                'mixed_playback needs a head that says where, and speeds near 1: give playback_head="local" and a '
+                'mixed_playback needs a head that says where, and speeds near 1: give head_kind="local" and a '
                 "playback_range."
             )
         check_above(0, input_scale=input_scale, learning_rate=learning_rate)
@@ -189,7 +189,7 @@ class LussAE(VideoAnomalyDetector):
         if "prediction" in tasks:
             self.prediction_head = build_prediction_head(clip_shape, name="prediction_head")
         if "playback" in tasks:
-            build_head = build_playback_head if playback_head == "global" else build_local_playback_head
+            build_head = build_playback_head if head_kind == "global" else build_local_playback_head
             self.playback_head = build_head(latent_shape, name="playback_head")
 
         self.error_range = self._constant("error_range", np.ones(()))
@@ -204,7 +204,7 @@ class LussAE(VideoAnomalyDetector):
         self.playback_rates = tuple(playback_rates)
         self.accelerated_share = accelerated_share
         self.playback_range = None if playback_range is None else tuple(playback_range)
-        self.head_kind = playback_head
+        self.head_kind = head_kind
         self.mixed_playback = mixed_playback
         self.error = error
         self.score_weights = tuple(score_weights)
@@ -565,7 +565,7 @@ class LussAE(VideoAnomalyDetector):
             "playback_rates": self.playback_rates,
             "accelerated_share": self.accelerated_share,
             "playback_range": self.playback_range,
-            "playback_head": self.head_kind,
+            "head_kind": self.head_kind,
             "mixed_playback": self.mixed_playback,
             "error": self.error,
             "score_weights": self.score_weights,

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
+from keras_vad.common.files import appearing
 from keras_vad.data.video import Video
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 from keras_vad.report.curves import Buckets
 from keras_vad.report.heat import HeatScale, heat_colours
 from keras_vad.scoring.events import Event, alarm_events

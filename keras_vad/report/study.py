@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_vad.common.files import appearing
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 
 PROTOCOLS = ("paper", "deployable")
 RESULTS_FILE = "results.csv"

@@ -10,7 +10,8 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from keras_vad.files import write_text
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.common.files import write_text
 from keras_vad.training.health import PREFIX
 
 logger = logging.getLogger("keras_vad")
@@ -26,12 +27,13 @@ class RunLog(keras.callbacks.Callback):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._path = folder / "metrics.csv"
+        run = RunFolder(folder)
+        self._path = run.metrics_file
         self._rows: list[dict[str, str]] = []
         if self._path.exists():
             with self._path.open(newline="") as file:
                 self._rows = list(csv.DictReader(file))
-        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._writer = tf.summary.create_file_writer(str(run.tensorboard))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the epoch down."""

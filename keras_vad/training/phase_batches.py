@@ -24,7 +24,7 @@ class PhaseBatches:
         train: Training videos.
         held_out: Normal videos that training does not see.
         batch_size: Windows of a global batch, before a phase's ``batch_factor``.
-        strides: See ``window_dataset``.
+        speeds: See ``window_dataset``.
         hop: See ``window_dataset``.
         steps: Batches of an epoch; ``None`` shows every window of the first kind once.
         validation_steps: Batches of held-out windows at most.
@@ -39,7 +39,7 @@ class PhaseBatches:
         held_out: Sequence[CachedFrames],
         *,
         batch_size: int,
-        strides: Sequence[int],
+        speeds: Sequence[int],
         hop: int,
         steps: int | None,
         validation_steps: int,
@@ -50,7 +50,7 @@ class PhaseBatches:
         self._train = train
         self._held_out = held_out
         self._batch_size = batch_size
-        self._options: dict[str, Any] = {"strides": strides, "hop": hop}
+        self._options: dict[str, Any] = {"speeds": speeds, "hop": hop}
         self._steps = steps
         self._validation_steps = validation_steps
         self._seed = seed

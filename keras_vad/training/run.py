@@ -16,10 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import yaml
 
 import keras_vad
-from keras_vad.card import training_of_run
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.artifacts.saved_model import export
+from keras_vad.common.files import appearing
+from keras_vad.common.names import check_name
+from keras_vad.common.revision import git_revision
 from keras_vad.data import (
     CachedFrames,
     FrameCache,
@@ -32,19 +35,15 @@ from keras_vad.data import (
 from keras_vad.data.recordings import LeftOut, told
 from keras_vad.data.video import Video
 from keras_vad.errors import UndecodableError, VadError
-from keras_vad.export import export
-from keras_vad.files import appearing, write_text
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import build
-from keras_vad.names import check_name
 from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, TrainingData, train
 from keras_vad.training.phase_batches import PhaseBatches
+from keras_vad.training.pretrained import Pretrained
 from keras_vad.training.recipe import SECTIONS, Recipe, resolve_recipe
-from keras_vad.training.source import Source
 from keras_vad.training.strategy import check_precision, make_strategy
-from keras_vad.versions import git_revision
 
 logger = logging.getLogger("keras_vad")
 
@@ -66,7 +65,7 @@ class RunOptions:
         output: Zoo folder that the trained model is exported to; ``None`` for no export.
         name: Name of the exported model.
         resume: Whether to go on with the run in ``run_dir``.
-        source: The trained detector to start from; ``None`` starts from random weights.
+        pretrained: The trained detector to start from; ``None`` starts from random weights.
         command: The command line that started the run, for its ``config.yaml``; ``None`` from Python.
     """
 
@@ -82,7 +81,7 @@ class RunOptions:
     output: Path | None
     name: str
     resume: bool = False
-    source: Source | None = None
+    pretrained: Pretrained | None = None
     command: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +91,7 @@ class RunOptions:
             "dataset": self.dataset,
             "recipe": self.recipe_name,
             "seed": self.seed,
-            "from": self.source and self.source.origin.to_dict(),
+            "from": self.pretrained and self.pretrained.origin.to_dict(),
             **self.recipe.to_dict(),
         }
 
@@ -124,7 +123,7 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
             "window; use a larger batch or fewer devices."
         )
 
-    _check_folder_is_free(options)
+    RunFolder(options.run_dir).check_free(resume=options.resume)
     dataset = open_dataset(options.dataset, options.data_dir)
     if options.resume:
         check_same_run(options, dataset)
@@ -132,8 +131,8 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     tf.config.experimental.enable_op_determinism()
     with strategy.scope():
         detector = build(options.model, precision=recipe.training.precision, **recipe.model)
-        if options.source is not None:
-            detector.set_weights(options.source.weights)
+        if options.pretrained is not None:
+            detector.set_weights(options.pretrained.weights)
         detector.seed = options.seed
         detector.compile()
         detector.build_optimizers()
@@ -153,10 +152,10 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     # The run folder appears only now, when all that the user chose fits.
     options.run_dir.mkdir(parents=True, exist_ok=True)
     with _only_one_in(options.run_dir):
-        _check_folder_is_free(options)
+        RunFolder(options.run_dir).check_free(resume=options.resume)
         if not options.resume:
             _record_config(options, dataset)
-        with _log_in(options.run_dir):
+        with _log_in(RunFolder(options.run_dir).log_file):
             return _train_and_export(options, detector, strategy, schedule, data)
 
 
@@ -208,7 +207,7 @@ def _prepare_data(
     span = max(window.span, detector.window.span)
     train_videos, held_out_videos = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
     kinds = {window, *(kind for phase in detector.phases() for kind in phase.windows)}
-    reach = 1 + max(max(kind.frames) for kind in kinds) * min(recipe.data.strides)
+    reach = 1 + max(max(kind.frames) for kind in kinds) * min(recipe.data.speeds)
     train_frames, left_out = _that_serve(train_videos, window.size, reach, cache, dataset.of_the_user)
     if recipe.data.train_frames is not None:
         train_frames = _first_frames(train_frames, recipe.data.train_frames, reach)
@@ -222,7 +221,7 @@ def _prepare_data(
             )
     windows: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
-        "strides": recipe.data.strides,
+        "speeds": recipe.data.speeds,
         "hop": recipe.data.hop,
     }
     steps_per_epoch(train_frames, window, **windows)  # refuses videos that are too short before anything is written
@@ -279,7 +278,7 @@ def _train_and_export(
     schedule: Schedule,
     data: _Data,
 ) -> Path | None:
-    recipe = options.recipe
+    recipe, run = options.recipe, RunFolder(options.run_dir)
     batches = PhaseBatches(
         detector,
         data.train,
@@ -288,7 +287,7 @@ def _train_and_export(
         steps=recipe.training.steps_per_epoch,
         validation_steps=recipe.training.validation_steps,
         seed=options.seed,
-        codes=options.run_dir / "codes",
+        codes=run.codes,
     )
     logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
     if recipe.health and not batches.validation(schedule.phases[0]):
@@ -301,9 +300,9 @@ def _train_and_export(
     for note in notes:
         logger.info(note)
         print(f"note: {note}", file=sys.stderr)
-    if options.source is not None:
-        logger.info("starting from %s", options.source.origin)
-    checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
+    if options.pretrained is not None:
+        logger.info("starting from %s", options.pretrained.origin)
+    checkpoints = Checkpoints(run.checkpoints, detector)
     if checkpoints.newest is None:
         detector.adapt(_batches(data.train))
         checkpoints.save()  # so that a run killed in its first epoch resumes, too
@@ -333,12 +332,11 @@ def _train_and_export(
     calibration = _fit_normality(final, data, recipe)
     for sentence in told_calibration(calibration):
         logger.info(sentence)
-    with appearing(options.run_dir / "detector.keras") as partial:
+    with appearing(run.detector_file) as partial:
         final.save(partial)
     version = None
     if options.output is not None:
-        training = training_of_run(options.run_dir)
-        version = export(final, options.output, options.name, calibration=calibration, training=training)
+        version = export(final, options.output, options.name, calibration=calibration, training=run.training())
     windows_trained = steps_trained * recipe.training.batch_size
     report = {
         "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),
@@ -351,8 +349,8 @@ def _train_and_export(
         "calibration": calibration,
         "exported_to": None if version is None else str(version),
     }
-    write_text(options.run_dir / "report.json", json.dumps(report, indent=2) + "\n")
-    logger.info("done: %s", version or options.run_dir / "detector.keras")
+    run.write_report(report)
+    logger.info("done: %s", version or run.detector_file)
     return version
 
 
@@ -375,9 +373,9 @@ def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
 
 
 @contextmanager
-def _log_in(folder: Path) -> Iterator[None]:
-    """Write the log to ``train.log``, with why the run stopped."""
-    handler = logging.FileHandler(folder / "train.log")
+def _log_in(file: Path) -> Iterator[None]:
+    """Write the log to a file, with why the run stopped."""
+    handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -411,27 +409,16 @@ def _only_one_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check_folder_is_free(options: RunOptions) -> None:
-    folder = options.run_dir
-    if options.resume:
-        if not (folder / "config.yaml").is_file():
-            raise VadError(f"there is no run to resume in {folder}: it holds no config.yaml; leave out --resume.")
-    elif folder.exists() and not folder.is_dir():
-        raise VadError(f"the run folder {folder} is a file; choose another with --run-dir.")
-    elif folder.exists() and any(folder.iterdir()):
-        raise VadError(f"the run folder {folder} is not empty; use --resume to go on, or --run-dir for another.")
-
-
 def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
     """Refuse a run folder whose run has other options or other data.
 
     Raises:
         VadError: It names what differs.
     """
-    config = options.run_dir / "config.yaml"
-    stored = yaml.safe_load(config.read_text("utf-8")) or {}
+    run = RunFolder(options.run_dir)
+    stored = run.config()
     # A run of an earlier version had the default of what was no option yet.
-    recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(config))
+    recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(run.config_file))
     stored = _weight_relevant(stored | _plain(recipe.to_dict()))
     for key, value in _weight_relevant(_decisive(options, dataset)).items():
         if stored.get(key) != value:
@@ -471,4 +458,4 @@ def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
         },
         "git": git_revision(),
     }
-    write_text(options.run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    RunFolder(options.run_dir).write_config(config)

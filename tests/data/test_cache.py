@@ -34,7 +34,7 @@ def test_keeps_every_frame_as_the_one_resize_gives_it(cache, frames, size):
         assert cached.channels == (1 if frames.ndim == 3 else 3)
         np.testing.assert_array_equal(cached.read(0, 70), expected)
         np.testing.assert_array_equal(list(cached), expected)
-        np.testing.assert_array_equal(cached.read(5, 4, stride=3), expected[5:15:3])
+        np.testing.assert_array_equal(cached.read(5, 4, step=3), expected[5:15:3])
     assert files(cache) == [".npy"]
     np.testing.assert_array_equal(np.load(cached.path).reshape(70, *size, -1), expected[..., : cached.channels])
 

@@ -3,7 +3,7 @@ import pytest
 
 from keras_vad.data import open_dataset
 from keras_vad.errors import VadError
-from tests.data.contract import Contents, DatasetContract
+from keras_vad.testing.dataset_contract import Contents, DatasetContract
 from tests.data.media import colour_frames, gray_frames, write_images, write_video
 
 

@@ -18,7 +18,9 @@ from keras_vad.evaluation.results import update_tables
 from keras_vad.evaluation.trivial_cuboids import TRIVIAL_CUBOID_SCORES, TrivialCuboids, box_means
 from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE
 from keras_vad.window import Window
-from tools.cuboids import main
+from tests.command import verb
+
+main = verb("cuboids")
 
 
 def test_figures_by_hand() -> None:
@@ -78,7 +80,7 @@ class Brightness:
     window = Window(length=2, size=(6, 8), channels=3, hop=2)
     grid = (2, 3)
     cuboid_size = (4, 4)
-    cuboid_step = 2
+    cuboid_stride = 2
     normal_distance = 0.5
 
     def preprocess(self, frames: tf.Tensor) -> tf.Tensor:
@@ -114,7 +116,7 @@ class Clips(VideoDataset):
 def test_the_report_counts_every_cuboid_once(tmp_path: Path) -> None:
     report = cuboid_report(Brightness(), Clips(), FrameCache(tmp_path), minimum_shares=(0.0, 1 / 31, 1 / 33))
     # Two windows of the first video (its fifth frame fills none) and two of the second, six cuboids each.
-    assert (report["dataset"], report["videos"], report["windows"], report["window_step"]) == ("clips", 2, 4, 2)
+    assert (report["dataset"], report["videos"], report["windows"], report["hop"]) == ("clips", 2, 4, 2)
     assert report["cuboids"] == 24
     # The pixel lies in one box, of 2 x 4 x 4 pixels, of the second window.
     assert report["anomalous"] == 1
@@ -209,7 +211,7 @@ def test_partial_cuboids_are_normal_or_left_out(tmp_path: Path) -> None:
 
 
 def test_windows_may_overlap(tmp_path: Path) -> None:
-    found = score_cuboids(Brightness(), Clips(), FrameCache(tmp_path), window_step=1)
+    found = score_cuboids(Brightness(), Clips(), FrameCache(tmp_path), hop=1)
     assert found.windows == 4 + 3
     assert found.videos == ("bright", "dark")
     # Frame 3 is in the windows that start at 2 and 3.
@@ -231,7 +233,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         ((Brightness(), Clips(masks=False), cache), {}, "no test video of clips has pixel masks"),
         ((Brightness(), Clips(), cache), {"minimum_shares": (1.0,)}, "the minimum share is 1.0, but must be at least"),
         ((Brightness(), Clips(), cache), {"minimum_shares": ()}, "there is no minimum share; give at least one"),
-        ((Brightness(), Clips(), cache), {"window_step": 0}, "the step between windows is 0, but must be at least 1"),
+        ((Brightness(), Clips(), cache), {"hop": 0}, "the hop between windows is 0, but must be at least 1"),
     ):
         with pytest.raises(VadError, match=message):
             cuboid_report(*arguments, **options)
@@ -252,7 +254,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cuboids")
     make_shapes(folder / "shapes", 8, 16, seed=0, anomalies=5, frames_per_video=8)
     detector = AdaptiveClusteringCAE(
-        image_size=34, cuboid_size=8, cuboid_step=6, channels=(2, 2), code_size=4, clusters=3, ssim_window=7
+        image_size=34, cuboid_size=8, cuboid_stride=6, channels=(2, 2), code_size=4, clusters=3, ssim_window=7
     )
     detector.normal_distance.assign(0.25)
     detector.save(folder / "detector.keras")
@@ -291,7 +293,7 @@ def test_the_tool_prints_and_writes_the_report(
     assert "0.25" in printed
     assert printed.count("squared_change") == printed.count("flow_row_normalised") == 3
     assert printed.count("partial left out") == 1
-    with pytest.raises(VadError, match=r"report\.json exists; choose another file or give --overwrite"):
+    with pytest.raises(VadError, match=r"report\.json exists; pass --overwrite"):
         main(arguments)
 
 

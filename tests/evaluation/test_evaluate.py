@@ -53,7 +53,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> FrameCache:
 @pytest.fixture(scope="module")
 def detector(shapes: VideoDataset) -> Adv3DCAE:
     detector = Adv3DCAE(
-        image_size=32, window_length=8, channels=(2, 3, 4, 4, 4), discriminator_channels=(2, 2, 2), window_stride=3
+        image_size=32, window_length=8, channels=(2, 3, 4, 4, 4), discriminator_channels=(2, 2, 2), hop=3
     )
     detector.fit_normality([], shapes.train_videos(), alarm_quantile=0.9)
     return detector

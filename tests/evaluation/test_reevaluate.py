@@ -17,9 +17,11 @@ from keras_vad.evaluation.trivial import TRIVIAL_BASELINES
 from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE
 from keras_vad.models.local_playback import LocalPlaybackRate
 from keras_vad.presets.publish import publish
-from tools.evaluate import main as evaluate
+from tests.command import verb
 from tools.reevaluate import main
 from tools.results import main as results
+
+evaluate = verb("evaluate")
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     detectors = {
         "local_playback": LocalPlaybackRate(image_size=(32, 48), channels=(4, 4)),
         "adaptive_clustering": AdaptiveClusteringCAE(
-            image_size=34, cuboid_size=8, cuboid_step=6, channels=(2, 2), code_size=4, clusters=3, ssim_window=7
+            image_size=34, cuboid_size=8, cuboid_stride=6, channels=(2, 2), code_size=4, clusters=3, ssim_window=7
         ),
     }
     fingerprint = open_dataset("shapes", Path("shapes")).fingerprint()

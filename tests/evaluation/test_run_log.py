@@ -88,8 +88,10 @@ def test_evaluating_a_preset_refreshes_the_summary_only(run: Path, tmp_path: Pat
 
 
 def test_a_command_is_told_without_the_folders_of_a_machine() -> None:
-    told = told_command("tools/evaluate.py", ["--model", "runs/a b", "--data-dir", "../data/ped2", "--json=/x/y.json"])
-    assert told == "python tools/evaluate.py --model 'runs/a b' --data-dir ped2 --json=y.json"
+    told = told_command(
+        ["keras-vad", "evaluate", "--model", "runs/a b", "--data-dir", "../data/ped2", "--json=/x/y.json"]
+    )
+    assert told == "keras-vad evaluate --model 'runs/a b' --data-dir ped2 --json=y.json"
 
 
 @pytest.fixture
@@ -196,7 +198,7 @@ def test_logs_of_another_form_are_named(table: Path, monkeypatch: pytest.MonkeyP
 def test_a_summary_that_is_none_is_named(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "summary.json").write_text(text)
-    with pytest.raises(VadError, match=r"summary\.json .*write it with tools/evaluate\.py --log"):
+    with pytest.raises(VadError, match=r"summary\.json .*write it with keras-vad evaluate --log"):
         read_summary(tmp_path)
 
 

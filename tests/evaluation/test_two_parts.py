@@ -15,10 +15,12 @@ from keras_vad.evaluation.results import read_results
 from keras_vad.evaluation.run_log import log_faults, read_summary, stale_rows
 from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.local_playback import LocalPlaybackRate
+from keras_vad.presets.resolve import load
 from keras_vad.scoring.calibrate import level_below_share
-from keras_vad.zoo import load
-from tools.evaluate import main as evaluate
-from tools.score import main as score
+from tests.command import verb
+
+evaluate = verb("evaluate")
+score = verb("score")
 
 PAIR = "local_playback+adv3dcae"
 RUNS = {"motion": ("local_playback", 7, 3), "looks": ("adv3dcae", 7, 5), "other_seed": ("adv3dcae", 8, 1)}
@@ -30,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     make_shapes(folder / "shapes", 40, 120, seed=7, anomalies=1, frames_per_video=60)
     keras.utils.set_random_seed(0)
-    tiny = {"image_size": 32, "window_length": 8, "window_stride": 3, "channels": (2, 3, 4, 4, 4)}
+    tiny = {"image_size": 32, "window_length": 8, "hop": 3, "channels": (2, 3, 4, 4, 4)}
     detectors = {
         "motion": LocalPlaybackRate(image_size=(32, 48), channels=(4, 4)),
         "looks": Adv3DCAE(**tiny, discriminator_channels=(2, 2, 2)),
@@ -42,6 +44,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name in detectors:
             detectors[name].fit_normality([], [folder / "shapes" / "Train" / "Train001"], alarm_quantile=0.6)
             detectors[name].save(folder / name / "detector.keras")
+        else:
+            (folder / name / "detector.keras").touch()  # it is refused before it is loaded
     return folder
 
 

@@ -12,13 +12,13 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import CuboidDetector
 from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE, build_decoder, build_encoder
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {
     "image_size": (32, 45),
     "window_length": 4,
     "cuboid_size": (12, 16),
-    "cuboid_step": 7,
+    "cuboid_stride": 7,
     "channels": (4, 4),
     "code_size": 6,
     "clusters": 3,
@@ -31,7 +31,7 @@ OPTIONS = {
         "clusters": 2,
         "clustering_weight": 0.5,
         "cuboid_size": 20,
-        "cuboid_step": 11,
+        "cuboid_stride": 11,
         "window_length": 2,
     },
     "no clustering, all cuboids, gray": {"clustering_weight": 0.0, "cuboids_per_window": None, "image_channels": 1},
@@ -143,7 +143,7 @@ def test_cuboids_of_48_have_a_fourth_stage_with_the_noise_of_the_third():
 
 def test_defaults_are_the_papers():
     config = json.loads(json.dumps(keras_vad.build("adaptive_clustering", channels=(2, 2, 2)).get_config()))
-    paper = {"image_size": [170, 170], "window_length": 8, "cuboid_size": [32, 32], "cuboid_step": 7}
+    paper = {"image_size": [170, 170], "window_length": 8, "cuboid_size": [32, 32], "cuboid_stride": 7}
     paper |= {"noise_stddev": [0.05, 0.03, 0.02], "dropout": 0.3, "code_size": 32, "clusters": 20}
     paper |= {"clustering_weight": 0.001, "cuboids_per_window": None, "membership": "nearest", "pooling": "cuboid"}
     paper |= {"code_scale": True, "centre_memory": None, "components": None, "covariance_floor": 1e-6}
@@ -561,7 +561,7 @@ def test_it_offers_what_the_evaluation_of_cuboids_needs():
         ),
         ({"cuboid_size": 36}, r"cuboid_size is \(36, 36\), but must fit into image_size, \(32, 45\); make it smaller"),
         ({"cuboid_size": 0}, r"cuboid_size is 0, but must be \(height, width\)"),
-        ({"cuboid_step": 0}, "cuboid_step is 0, but must be at least 1"),
+        ({"cuboid_stride": 0}, "cuboid_stride is 0, but must be at least 1"),
         ({"ssim_window": 13}, r"ssim_window is 13, but must be at least 1 and fit into cuboid_size, \(12, 16\)"),
         ({"cuboids_per_window": 16}, "cuboids_per_window is 16, but a window has 15 cuboids; give a number between 1"),
         ({"cuboids_per_window": 0}, "cuboids_per_window is 0, but a window has 15 cuboids"),

@@ -11,7 +11,7 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.layers.unpooling import MaxPoolWithArgmax
 from keras_vad.models.adv3dcae import Adv3DCAE, build_autoencoder, build_discriminator
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4, 4, 4), "discriminator_channels": (2, 2, 2)}
 
@@ -33,7 +33,7 @@ ABLATIONS = {
     "table IX, without 3D convolution": {"optical_flow": True, "convolution": "2d"},
     "table IX, without GAN": {"optical_flow": True, "adversarial_weight": 0},
     "our score": {"pooling": "excess", "input_scale": 20},
-    "inner frames": {"edge_frames": 2, "window_stride": 1},
+    "inner frames": {"edge_frames": 2, "hop": 1},
 }
 
 
@@ -138,7 +138,7 @@ def test_the_score_is_equation_13():
 
 
 def test_overlapping_windows_are_averaged_as_a_plain_loop_does():
-    detector = build(window_stride=3)
+    detector = build(hop=3)
     video = raw_video(22)  # windows at 0, 3, ..., 12 and a last one at 14
     errors = {frame: [] for frame in range(22)}
     for start, inputs in windows_of(detector, video):
@@ -155,7 +155,7 @@ def test_overlapping_windows_are_averaged_as_a_plain_loop_does():
 
 def test_windows_do_not_overlap_unless_told_to():
     assert Adv3DCAE(**TINY).window.hop == 8
-    assert Adv3DCAE(**TINY, window_stride=3).window.hop == 3
+    assert Adv3DCAE(**TINY, hop=3).window.hop == 3
 
 
 def test_the_edges_of_windows_can_be_left_out():
@@ -330,7 +330,7 @@ def test_frames_without_objects_score_zero_and_teach_nothing():
 
 def test_object_crops_cannot_be_exported(tmp_path):
     detector = build(object_crops="foreground", channels=(4, 4, 4), crop_size=16)
-    from keras_vad.export import export
+    from keras_vad.artifacts.saved_model import export
 
     with pytest.raises(VadError, match="cannot be exported: its object detector runs outside the TensorFlow graph"):
         export(detector, tmp_path, "objects")
@@ -475,7 +475,7 @@ def test_defaults_are_the_papers():
     paper = {
         "image_size": [224, 224],
         "window_length": 16,
-        "window_stride": None,
+        "hop": None,
         "noise": "gaussian",
         "edge_frames": 0,
     }
@@ -514,7 +514,7 @@ def test_defaults_are_the_papers():
         ({"edge_frames": -1}, "edge_frames is -1, but must be at least 0"),
         ({"flow_weight": -1.0}, "flow_weight is -1.0, but must be at least 0"),
         ({"window_length": 0}, "window length is 0, but must be at least 1"),
-        ({"window_stride": -2}, "window hop is -2, but must be at least 1"),
+        ({"hop": -2}, "window hop is -2, but must be at least 1"),
         ({"pooling_quantile": 1.5}, "pooling_quantile is 1.5, but must lie between 0 and 1"),
         ({"max_objects": 0}, "max_objects is 0, but must be above 0"),
     ],

@@ -10,7 +10,7 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.baselines import ConvAE, ConvLSTMAE, build_conv_autoencoder, build_convlstm_autoencoder
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {
     "conv_ae": {"image_size": (32, 48), "window_length": 4, "channels": (4, 4, 4)},
@@ -306,7 +306,7 @@ def test_a_distance_is_the_root_of_every_pooled_error():
 
 
 def test_overlapping_windows_are_averaged():
-    detector = build("conv_ae", window_stride=2)
+    detector = build("conv_ae", hop=2)
     video = raw_video(8)
     sums, counts = np.zeros(8), np.zeros(8)
     for start, inputs in windows_of(detector, video):
@@ -343,7 +343,7 @@ def test_restored_frames_lie_as_far_from_the_frames_as_the_map_says(key):
 
 
 def test_defaults_are_the_papers():
-    shared = {"window_stride": None, "pooling": "mean"}
+    shared = {"hop": None, "pooling": "mean"}
     papers = {
         "conv_ae": {"image_size": [227, 227], "window_length": 10, "channels": [512, 256, 128], "error": "absolute"}
         | {"optimizer": "adagrad", "learning_rate": 1e-4, "weight_decay": 5e-4, "input_scale": 1.0},

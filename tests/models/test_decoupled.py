@@ -10,8 +10,8 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.decoupled import DecoupledAppearanceMotion, build_encoder, build_motion_model
-from tests.models.detector_contract import weights_of
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.detector_contract import weights_of
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 4, "step": 2, "horizon": 2, "channels": (4, 4, 8)}
 

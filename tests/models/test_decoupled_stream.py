@@ -10,7 +10,7 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.decoupled_stream import DecoupledStream
-from tests.models.inputs import raw_video
+from keras_vad.testing.inputs import raw_video
 from tools import benchmark
 
 TINY = {"image_size": (32, 48), "window_length": 3, "horizon": 2, "channels": (4, 4, 8)}

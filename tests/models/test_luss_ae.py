@@ -14,8 +14,8 @@ from keras_vad.evaluation.evaluate import FRAME_SCORES
 from keras_vad.layers.playback import mixed_entropy
 from keras_vad.models.luss_ae import LussAE, build_autoencoder, build_playback_head, build_prediction_head, error_maps
 from keras_vad.scoring.rescale import rescaled_sum
+from keras_vad.testing.inputs import raw_video, raw_windows
 from keras_vad.training.phase_batches import PhaseBatches
-from tests.models.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4), "playback_rates": (2, 3)}
 
@@ -28,8 +28,8 @@ ABLATIONS = {
     "table 4, proximally sensitive error": {"error": "pse"},
     "prediction alone": {"tasks": ("prediction",)},
     "playback alone": {"tasks": ("playback",), "task_scaling": "held_out"},
-    "local playback": {"playback_head": "local"},
-    "mixed playback": {"playback_head": "local", "playback_range": (1.5, 3.0), "mixed_playback": True},
+    "local playback": {"head_kind": "local"},
+    "mixed playback": {"head_kind": "local", "playback_range": (1.5, 3.0), "mixed_playback": True},
     "our options": {
         "playback_range": (1.5, 3.0),
         "subtract_background": True,
@@ -146,7 +146,7 @@ def test_the_playback_head_ends_in_logits_for_any_latent():
 
 
 def test_the_local_head_says_where_and_pools_the_places():
-    detector = build(playback_head="local", tasks=("playback",), score_weights=(0.0, 0.0, 0.5))
+    detector = build(head_kind="local", tasks=("playback",), score_weights=(0.0, 0.0, 0.5))
     assert detector.playback_head.count_params() == 4 + 1
     windows = windows_of(detector)
     latent = detector.encoder(2.0 * windows[:, :8] - 1.0, training=False)
@@ -160,7 +160,7 @@ def test_the_local_head_says_where_and_pools_the_places():
 
 
 def test_the_local_heads_places_are_added_to_the_map_of_errors():
-    globally, locally = build(), build(playback_head="local")
+    globally, locally = build(), build(head_kind="local")
     locally.encoder.set_weights(globally.encoder.get_weights())
     locally.decoder.set_weights(globally.decoder.get_weights())
     locally.prediction_head.set_weights(globally.prediction_head.get_weights())
@@ -301,7 +301,7 @@ def test_each_task_learns_from_its_own_kind_of_windows():
 
 
 def mixed(**config):
-    return build(playback_head="local", playback_range=(3.0, 3.0), mixed_playback=True, **config)
+    return build(head_kind="local", playback_range=(3.0, 3.0), mixed_playback=True, **config)
 
 
 def test_mixed_clips_are_accelerated_within_a_rectangle_only():
@@ -384,7 +384,7 @@ def test_health_tells_a_decoder_that_ignores_its_latent():
 
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_health_plays_the_busiest_tile_faster(head, monkeypatch):
-    detector = build(tasks=("playback",), playback_head=head)
+    detector = build(tasks=("playback",), head_kind=head)
     still, span = np.full((2, 22, 32, 48, 3), 100, np.uint8), 22
     # A tile of 11 x 12 pixels gets brighter by 4 a frame in one clip; in the other nothing moves, so nothing is faster.
     still[0, :, :10, 12:24] = (20 + 4 * np.arange(span))[:, None, None, None]
@@ -553,7 +553,7 @@ def test_reconstruction_can_be_tested_alone_after_training_with_all_tasks():  # 
 
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_the_excess_counts_from_the_level_of_normal_errors(head):  # not of playback, which the local head's maps hold
-    detector = build(playback_head=head, pooling="excess", pooling_quantile=0.9)
+    detector = build(head_kind=head, pooling="excess", pooling_quantile=0.9)
     video = raw_video(30, seed=5)
     detector.fit_normality(tf.data.Dataset.range(0), [video])
     inputs, above = detector.preprocess(tf.constant(video)[None]), []
@@ -628,10 +628,10 @@ def test_defaults_are_the_papers():
         ({"rescaled": "parts"}, "rescaled is 'parts', but must be one of 'sum', 'tasks'"),
         (
             {"mixed_playback": True, "playback_range": (1.5, 2)},
-            'mixed_playback needs .* give playback_head="local" and a',
+            'mixed_playback needs .* give head_kind="local" and a',
         ),
-        ({"mixed_playback": True, "playback_head": "local"}, "mixed_playback needs a head that says where, and speeds"),
-        ({"playback_head": "both"}, "playback_head is 'both', but must be one of 'global', 'local'"),
+        ({"mixed_playback": True, "head_kind": "local"}, "mixed_playback needs a head that says where, and speeds"),
+        ({"head_kind": "both"}, "head_kind is 'both', but must be one of 'global', 'local'"),
         ({"playback_range": (0.5, 2)}, r"playback_range is \(0\.5, 2\), but must hold the lowest and the highest rate"),
         ({"accelerated_share": 1.5}, "accelerated_share is 1.5, but must lie between 0 and 1"),
         ({"channels": ()}, r"channels is \(\), but must hold at least one number above 0"),

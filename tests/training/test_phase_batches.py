@@ -37,7 +37,7 @@ def made(tmp_path):
             )
             return cache.get(Video(name, ArrayFrames(frames)), (2, 2))
 
-        defaults = {"batch_size": 2, "strides": (1,), "hop": 1, "steps": None, "validation_steps": 1, "seed": 3}
+        defaults = {"batch_size": 2, "speeds": (1,), "hop": 1, "steps": None, "validation_steps": 1, "seed": 3}
         return PhaseBatches(
             Halving(),
             [video("a", 0, 8), video("b", 50, 6)],

@@ -27,7 +27,7 @@ SILENT_SECONDS = 30.0  # after which a camera is given up
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 
 
-class Source:
+class FrameSource:
     """A video file, a camera or a folder of images, read while it is iterated over, once.
 
     Iterating yields uint8 (H, W, 3) RGB frames, upright; a gray source yields three equal channels. What is damaged

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -18,7 +17,8 @@ from keras_vad_client.base import is_loopback
 from keras_vad_client.retry import Backoff
 from tiny_detector import WINDOW, reference_scores
 
-ROOT = Path(__file__).parents[3]
+from tests.environment import PATHS, ROOT
+
 Code = grpc.StatusCode
 SHORT = 7  # frames in a chunk: many requests
 
@@ -249,7 +249,7 @@ class TestClosed:
 # TensorFlow is loaded once, which takes most of the time; then every line "PORT" makes one more process serve.
 SERVE = """
 import os, runpy, sys
-import serving.server
+import keras_vad_server.server
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
@@ -265,7 +265,7 @@ def servers(zoo):
     """A process that makes servers. It loads TensorFlow while the tests before run."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(ROOT / "tools" / "serve.py"), "--zoo", str(zoo)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": PATHS}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     yield process
     process.kill()
