@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import keras_vad
-from keras_vad.models.registry import get_model
+from keras_vad.models.registry import get_method
 from keras_vad.training.recipe import SECTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -80,8 +80,8 @@ def test_a_link_that_leads_nowhere_fails(project, line, warning):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_options_that_a_page_names_exist(page):
-    options = {name for key in keras_vad.list_models() for name in inspect.signature(get_model(key)).parameters}
-    figures = {name for key in keras_vad.list_models() for name in get_model(key).health_figures}
+    options = {name for key in keras_vad.list_models() for name in inspect.signature(get_method(key)).parameters}
+    figures = {name for key in keras_vad.list_models() for name in get_method(key).health_figures}
     known = {"model": options, "health": figures} | {
         section: set(inspect.signature(cls).parameters) for section, cls in SECTIONS.items() if cls is not dict
     }

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 from keras_vad_client import VadClientError
-from keras_vad_client.video import Source, masked
+from keras_vad_client.video import FrameSource, masked
 
 from keras_vad.data import open_video
 from keras_vad.errors import VadError
@@ -62,7 +62,7 @@ def test_the_client_reads_what_the_library_reads(tmp_path, kind, caplog):
         expected, refused = np.stack(list(video.frames)), None
     except VadError as error:
         refused = str(error)
-    source = Source(str(path), say=said.append)
+    source = FrameSource(str(path), say=said.append)
     if refused is not None:
         with pytest.raises(VadClientError) as caught:
             list(source)
@@ -81,7 +81,7 @@ def test_the_client_reads_what_the_library_reads(tmp_path, kind, caplog):
 
 def test_a_rate_for_what_has_no_clock(tmp_path):
     write_images(tmp_path / "frames", gray_frames(3))
-    source = Source(str(tmp_path / "frames"), fps=8)
+    source = FrameSource(str(tmp_path / "frames"), fps=8)
     list(source)
     assert [source.time_of(number) for number in range(3)] == [0, 0.125, 0.25]
     assert source.time_of(0) is None  # it was asked for, and is forgotten
@@ -102,6 +102,6 @@ def test_secrets_of_an_address_are_not_shown(address, shown):
 
 def test_an_address_that_refuses_is_named_without_its_password(free_port):
     with pytest.raises(VadClientError) as caught:
-        Source(f"http://operator:SECRET@127.0.0.1:{free_port}/video?token=SECRET")
+        FrameSource(f"http://operator:SECRET@127.0.0.1:{free_port}/video?token=SECRET")
     assert f"http://operator:***@127.0.0.1:{free_port}/video?token=***" in str(caught.value)
     assert "SECRET" not in str(caught.value)
