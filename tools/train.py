@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--batch-size", type=int, help="windows of a batch, on all devices together")
     add("--precision", choices=["float32", "mixed_bfloat16", "mixed_float16"], help="precision of training")
     add("--false-alarms-per-hour", type=float, metavar="R", help="alarms that held-out normal video may raise per hour")
+    add("--boundary", choices=["empirical", "tail"], help="how the boundary for that rate is found (default: empirical)")
     add("--fps", type=float, help="frames a second of videos that do not tell theirs")
     one_or_more = parser.add_mutually_exclusive_group()
     one_or_more.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         get_model(args.model)
     open_dataset(args.dataset, args.data_dir)  # an unknown one is named before its recipe is looked for
     overrides = list(args.set)
-    for option in ("epochs", "batch_size", "precision", "false_alarms_per_hour"):
+    for option in ("epochs", "batch_size", "precision", "false_alarms_per_hour", "boundary"):
         value = getattr(args, option)
         if value is not None:
             overrides.append(f"training.{option}={value}")

@@ -27,6 +27,7 @@ from keras_vad.evaluation.regions import (
 from keras_vad.evaluation.trivial import trivial_scores
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import by_method
+from keras_vad.scoring.clock import times_at
 from keras_vad.scoring.combine import combine
 from keras_vad.scoring.maps import reduce_maps
 from keras_vad.scoring.series import VideoScores
@@ -175,7 +176,7 @@ def evaluate(
             series[name, FRAME_SCORES] = each
 
     about["frames_per_second"] = round(sum(map(len, labels)) / seconds, 1)
-    rates = [video.fps or fps for video in test_videos]
+    clocks = [times_at(len(one), video.fps or fps) for one, video in zip(labels, test_videos, strict=True)]
     where = regions.figures()
     names = [video.name for video in test_videos]
     rows: list[dict[str, Any]] = []
@@ -190,11 +191,11 @@ def evaluate(
         for protocol in PROTOCOLS:
             for window in sorted({1, smoothing}):
                 options: dict[str, Any] = {"rescaling": rescaling, "smoothing": window}
-                row = evaluate_series(each, labels, protocol, fps=rates, **options)
+                row = evaluate_series(each, labels, protocol, times=clocks, **options)
                 of_maps = (made_by, score, protocol, window) == (model, FRAME_SCORES, "deployable", 1)
                 rows.append(identity | row | (where if of_maps else dict.fromkeys(REGION_FIGURES)))
-                for name, one, video_labels, rate in zip(names, each, labels, rates, strict=True):
-                    row = evaluate_series([one], [video_labels], protocol, fps=[rate], **options)
+                for name, one, video_labels, clock in zip(names, each, labels, clocks, strict=True):
+                    row = evaluate_series([one], [video_labels], protocol, times=[clock], **options)
                     videos.append(_video_row(made_by, score, name, video_labels, row))
     return EvaluationReport(about, rows, videos, names, labels, series, own)
 

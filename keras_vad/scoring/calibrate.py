@@ -7,7 +7,7 @@ a hundred is above it), lo = Q(0), hi = Q(1). The calibrated score C(r) of a raw
 * above hi: y + (1 - y) z / (1 + z), with y = C(hi) and z = (r - hi) / (hi - lo);
 * below lo: y / (1 + z), with y = C(lo) and z = (lo - r) / (hi - lo).
 
-So 0.5 is exactly Q(a), an observed score, and at most a share 1 - a of the normal frames is above it. C increases
+So 0.5 is exactly Q(a), an observed score (or a boundary above all of them, from the tail of the scores), and at most a share 1 - a of the normal frames is above it. C increases
 strictly as far as float32 can tell, which keeps rankings (and AUROC). The tails are hyperbolas, not exponentials, for
 that reason: anomalies often score ten times the largest normal score, where an exponential has long been 1 in float32.
 
@@ -41,8 +41,8 @@ def calibration_knots(
         normal_scores: (n,), raw scores of normal frames that the model was not trained on, n >= 1.
         alarm_quantile: Share of normal frames that shall stay at or below the alarm boundary, in (0, 1); 1 is allowed
             with ``boundary``.
-        boundary: The alarm boundary itself, one of the scores, if it is known; ``alarm_quantile`` is then the share of
-            scores at or below it.
+        boundary: The alarm boundary itself, one of the scores or above them, if it is known; ``alarm_quantile`` is
+            then the share of scores at or below it.
 
     Returns:
         x: float32 (128,), raw scores, non-decreasing. When scores tie, the last knot is repeated at the end.
@@ -153,19 +153,36 @@ def told_calibration(report: Mapping[str, Any]) -> list[str]:
     ]
     if "false_alarms_per_hour" not in report:
         return lines
-    promised, check = report["false_alarms_per_hour"], report["rate_check"]
-    if hours * promised < 1:
+    promised, check, by = report["false_alarms_per_hour"], report["rate_check"], report["boundary_by"]
+    empirical, tail = report["boundaries"]["empirical"], report["boundaries"]["tail"]
+    told_tail = (
+        "the footage has too few peaks of the score for one from its tail"
+        if tail is None
+        else f"from the tail of its {tail['peaks']} highest peaks {tail['boundary']:.6g} (95 % interval of the rate there "
+        f"{tail['low_per_hour']:.2g} to {tail['high_per_hour']:.2g} an hour)"
+    )
+    lines.append(
+        f"boundary for {promised:g} false alarms an hour by the scores that the footage shows {empirical:.6g}, "
+        f"{told_tail}; taken is the {'former' if by == 'empirical' else 'latter'}."
+    )
+    if hours * promised < 1 and by == "empirical":
         lines.append(
             f"note: {promised:g} an hour is less than one alarm in this footage; no normal frame of it is above the "
-            f"boundary, but to measure so low a rate takes {1 / promised:.2g} h of normal footage or more."
+            f"boundary, but to measure so low a rate takes {1 / promised:.2g} h of normal footage or more. A boundary "
+            "from the tail (--boundary tail) reckons with scores that the footage does not show."
         )
     if check is None:
-        lines.append("note: one video alone cannot check the promise; give several.")
-    else:
-        kept = "kept" if check["kept"] else "NOT kept: the footage differs from video to video; give more of it"
-        lines.append(
-            f"promised {promised:g} false alarms an hour; videos left out in turn raised {check['alarms']} in "
-            f"{check['hours']:.2f} h, {check['seen_per_hour']:.3g} an hour (95 % interval {check['low_per_hour']:.3g} "
-            f"to {check['high_per_hour']:.3g}): {kept}."
-        )
+        lines.append("note: too few videos to check the promise on one that did not set the boundary; give several.")
+        return lines
+    verdict = {
+        True: "kept",
+        False: "NOT kept: the footage differs from video to video; give more of it",
+        None: f"cannot be told from so little footage; {check['hours_to_tell']:.2g} h would tell",
+    }
+    under_alarm = f", under alarm for {100 * check['alarmed_share']:.1f} % of the time" if check["alarms"] else ""
+    lines.append(
+        f"promised {promised:g} false alarms an hour; videos left out in turn raised {check['alarms']} in "
+        f"{check['hours']:.2f} h, {check['seen_per_hour']:.3g} an hour (95 % interval {check['low_per_hour']:.3g} "
+        f"to {check['high_per_hour']:.3g}){under_alarm}: {verdict[check['kept']]}."
+    )
     return lines

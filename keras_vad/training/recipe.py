@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from keras_vad.errors import VadError
+from keras_vad.scoring.series import BOUNDARIES
 from keras_vad.training.health import Range, check_range_of_health
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -60,6 +61,7 @@ class TrainingOptions:
         checkpoint_every: Steps between checkpoints; one is also written after every epoch.
         alarm_quantile: Share of held-out normal frames below the alarm boundary.
         false_alarms_per_hour: Alarms per hour that held-out normal video may raise, in place of the quantile.
+        boundary: How the boundary for that rate is found, ``empirical`` or ``tail`` (``keras_vad.scoring.promise``).
         enforce_health: Whether a health figure outside its range stops the run; if not, the log tells it.
     """
 
@@ -73,6 +75,7 @@ class TrainingOptions:
     checkpoint_every: int = 500
     alarm_quantile: float = 0.99
     false_alarms_per_hour: float | None = None
+    boundary: str = "empirical"
     enforce_health: bool = True
 
 
@@ -143,6 +146,7 @@ class Recipe:
         _check_above_zero("training.false_alarms_per_hour", training.false_alarms_per_hour)
         _check_choice("training.precision", training.precision, PRECISIONS)
         _check_choice("training.schedule", training.schedule, SCHEDULES)
+        _check_choice("training.boundary", training.boundary, BOUNDARIES)
         return recipe
 
 

@@ -190,6 +190,7 @@ def _fit_normality(detector: VideoAnomalyDetector, data: "_Data", recipe: Recipe
         data.held_out,
         alarm_quantile=recipe.training.alarm_quantile,
         false_alarms_per_hour=recipe.training.false_alarms_per_hour,
+        boundary=recipe.training.boundary,
         fps=recipe.data.fps,
     )
 

@@ -36,7 +36,9 @@ def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Print the events of a video, one JSON object a line, as they happen."""
     source = Source(args.video)
     fps = source.fps if args.fps is None else args.fps
-    tracker = EventTracker(fps, args.merge_within)
+    if fps is not None and not fps > 0:
+        raise VadClientError(f"frame rate is {fps}, but must be above 0.")
+    tracker = EventTracker(args.merge_within)
     transport = "jpeg" if args.jpeg else "raw"
     scoring = {"chunk_length": args.chunk, "transport": transport, "smoothing": args.smoothing, "retry": args.retry_for}
     with contextlib.ExitStack() as stack:
@@ -101,7 +103,8 @@ def _events(
     for result in results:
         if rows is not None:
             rows.write(_row(result, fps))
-        for event in tracker.push(result.frame, result.score):
+        time_s = None if fps is None else result.frame / fps
+        for event in tracker.push(result.frame, result.score, time_s):
             yield event.to_dict()
     for event in tracker.finish():
         yield event.to_dict()
