@@ -97,12 +97,14 @@ def training_of_run(run: Path) -> dict[str, Any] | None:
     Returns:
         ``dataset``, ``data_fingerprint``, ``recipe``, ``seed``, ``git``; ``from``, the ``name``, ``version`` and
         ``sha256`` of the detector that the run started from, ``None`` if from random weights; ``options``, the recipe's
-        sections ``data``, ``training`` and ``scoring``. ``None`` if the folder does not say.
+        sections ``data``, ``training`` and ``scoring``; ``trained_on``, what the videos are known by that it and what
+        it started from were trained on (``keras_vad.data.keys_of_training``), ``None`` if one of them does not tell.
+        ``None`` if the folder does not say.
     """
     if not (run / "config.yaml").is_file():
         return None
     stored = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    about = {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "from")}
+    about = {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "from", "trained_on")}
     return {**about, "options": {key: stored.get(key) for key in ("data", "training", "scoring")}}
 
 

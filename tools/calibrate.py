@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--false-alarms-per-hour", type=float, metavar="R", help="alarms that normal footage may raise")
     how.add_argument("--alarm-quantile", type=float, metavar="Q", help="share of normal frames below the boundary")
+    add("--boundary", choices=["empirical", "tail"], default="empirical", help="how the boundary for that rate is found")
     add("--fps", type=float, help="frames a second of videos that do not tell theirs")
     add("--name", required=True, help="export the calibrated model under this name, as its next version")
     add("--output", type=Path, default=Path("zoo"), metavar="DIR", help="zoo folder (default: %(default)s)")
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     import keras_vad
-    from keras_vad.data import FrameCache, held_out_of_run, open_dataset
+    from keras_vad.data import FrameCache, open_dataset, unseen_footage
     from keras_vad.export import check_name, export
     from keras_vad.files import write_text
     from keras_vad.scoring.calibrate import told_calibration
@@ -46,12 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     dataset = open_dataset(args.dataset, args.data_dir)
     detector = keras_vad.load(args.model, args.output)
     cache = FrameCache()
-    normal = held_out_of_run(Path(args.model), dataset) or dataset.train_videos()
+    training = origin_of(args.model, args.output).training
+    normal, notes = unseen_footage(training, dataset)
     videos = [cache.get(video, detector.window.size) for video in normal]
     quantile = {} if args.alarm_quantile is None else {"alarm_quantile": args.alarm_quantile}
-    report = detector.calibrate(videos, false_alarms_per_hour=args.false_alarms_per_hour, fps=args.fps, **quantile)
-    print("\n".join(told_calibration(report)))
-    training = origin_of(args.model, args.output).training
+    promise = {"false_alarms_per_hour": args.false_alarms_per_hour, "boundary": args.boundary}
+    report = detector.calibrate(videos, **promise, fps=args.fps, **quantile)
+    print("\n".join([*(f"note: {note}" for note in notes), *told_calibration(report)]))
     version = export(detector, args.output, args.name, calibration=report, training=training)
     if args.json is not None:
         write_text(args.json, json.dumps(report, indent=2) + "\n")

@@ -56,15 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_tensorflow()
     from keras_vad.data.video import open_video
+    from keras_vad.scoring.events import alarm_events, doubt_of
 
     video = open_video(args.video)
     map_size = _map_size() if args.report is not None or args.overlay is not None else None
+    trained_on = None if args.server else _trained_on(models, args.zoo)
     scores, about = (
         _score_served(video, args.server, args.model, args.timeout, map_size)
         if args.server
         else _score_in_process(video, models, args.zoo, map_size)
     )
-    alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm."
+    events = alarm_events(scores)
+    alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm, "
+    alarms += "1 event." if len(events) == 1 else f"{len(events)} events."
+    doubt = doubt_of([scores], trained_on)
     if args.csv is not None:
         write_csv(args.csv, scores, video.fps)
         print(f"{args.csv}: {alarms}")
@@ -83,7 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         count = write_overlay(args.overlay, video, scores, overwrite=args.overwrite)
         print(f"{args.overlay}: {count} frames.")
+    if doubt is not None:
+        print(f"note: {doubt}")
     return 0
+
+
+def _trained_on(models: Sequence[str], zoo: Path) -> str | None:
+    """The public data set that all models were trained on, if they tell of one."""
+    from keras_vad.zoo import origin_of
+
+    told = {(origin_of(model, zoo).training or {}).get("dataset") for model in models}
+    return told.pop() if len(told) == 1 and "folder" not in told else None
 
 
 def _map_size() -> tuple[int, int]:

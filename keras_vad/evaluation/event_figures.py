@@ -14,7 +14,7 @@ evaluation of sound event detection", section 3.1), the first the onset of event
 "Metrics for polyphonic sound event detection", section 3.1.2); without them an alarm that never ends finds everything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from keras_vad.scoring.alarms import GROUP_WITHIN, alarm_runs
 from keras_vad.scoring.clock import durations
 from keras_vad.scoring.persistence import PROMINENCE, persistent_peaks
+from keras_vad.scoring.promise import count_interval
 from keras_vad.scoring.series import ALARM_BOUNDARY
 
 _COUNTS = ("events", "events_found", "false_alarms", "persistent_found", "persistent_false")
@@ -103,6 +104,41 @@ def event_figures(
         "alarmed_normal_share": float(alarmed[by] / normal[by]) if normal[by] else None,
         "detection_delay_s": float(np.mean(delays)) if delays and np.isfinite(delays).all() else None,
     }
+
+
+def told_events(row: Mapping[str, Any]) -> list[str]:
+    """Sentences about the figures of events.
+
+    Args:
+        row: With what ``event_figures`` gives.
+    """
+    share, hours, delay = row["alarmed_normal_share"], row["normal_hours"], row["detection_delay_s"]
+    false = f"{row['false_alarms']} false"
+    alarmed = "" if share is None else f"; {100 * share:.1f} % of the normal frames lie in alarms"
+    if hours:
+        low, high = (end / hours for end in count_interval(row["false_alarms"]))
+        false += (
+            f" in {told_time(hours)} of normal video ({row['false_alarms_per_hour']:.3g} an hour, 95 % interval {low:.2g} "
+            f"to {high:.2g})"
+        )
+        alarmed = f"; normal video is under alarm for {3600 * share:.0f} s an hour ({100 * share:.1f} %)"
+    told = f", {delay:.3g} s after they began" if delay is not None else ""
+    return [
+        f"Alarms: {row['events_found']} of {row['events']} events found{told}, {false}{alarmed}.",
+        f"By persistence {row['persistent_found']} found, {row['persistent_false']} false.",
+    ]
+
+
+def told_time(hours: float) -> str:
+    """A length of footage, in a unit that suits it.
+
+    Example:
+    >>> told_time(0.01), told_time(0.2), told_time(30)
+    ('36 s', '12 min', '30 h')
+    """
+    if hours < 1 / 30:
+        return f"{3600 * hours:.0f} s"
+    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.0f} h"
 
 
 def _answered(

@@ -24,16 +24,22 @@ class EventData(TypedDict):
     """An event.
 
     Args:
-        start: Its first frame.
-        end: The frame behind its last.
+        start: The frame of its first alarm.
+        end: The frame behind its last alarm.
         peak: The frame with its highest score.
         score: That score, in [0, 1].
+        start_s: Seconds of its first alarm; none without a clock.
+        peak_s: Seconds of its peak.
+        end_s: Seconds of its last alarm.
     """
 
     start: int
     end: int
     peak: int
     score: float
+    start_s: float | None
+    peak_s: float | None
+    end_s: float | None
 
 
 class VideoFacts(TypedDict):

@@ -22,12 +22,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.series import ALARM_BOUNDARY, finite_scores
+from keras_vad.scoring.series import ALARM_BOUNDARY, LOWEST_LEVEL, finite_scores
 
 N_KNOTS = 128
 
 _KNOTS_UP_TO_ALARM = 96
-_LOWEST_LEVEL = 0.05
 _HIGHEST_LEVEL = 0.6
 _EPSILON = 2.0**-24  # 1 - 2**-24 is the largest float32 below 1
 
@@ -65,7 +64,7 @@ def calibration_knots(
     share = np.concatenate([below * alarm_quantile, alarm_quantile + above * (1 - alarm_quantile)])
     level = np.concatenate(
         [
-            _LOWEST_LEVEL + (ALARM_BOUNDARY - _LOWEST_LEVEL) * below,
+            LOWEST_LEVEL + (ALARM_BOUNDARY - LOWEST_LEVEL) * below,
             _level_above(above),
         ]
     )

@@ -6,14 +6,17 @@ client does, frame by frame (``keras_vad_client.EventTracker``). Reports, overla
 same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_vad.errors import VadError
 from keras_vad.scoring.alarms import GROUP_WITHIN, frame_runs
-from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, finite_scores
+from keras_vad.scoring.series import ALARM_BOUNDARY, LOWEST_LEVEL, VideoScores, finite_scores
 from keras_vad.scoring.smooth import causal_mean
+
+DOUBTFUL_SHARE = 0.9  # of the frames: no camera alarms for so much of its time
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,34 @@ def alarm_events(
         seconds = (None,) * 3 if times is None else (float(times[i]) for i in (first, peak, behind - 1))
         events.append(Event(start, end, int(frames[peak]), float(level[peak]), *seconds))
     return events
+
+
+def doubt_of(videos: Sequence[VideoScores], trained_on: str | None = None) -> str | None:
+    """A sentence if nearly all scores say that the boundary was not made for this footage; ``None`` if not.
+
+    Args:
+        videos: Scores of some videos of one camera.
+        trained_on: Data set that the model was trained on, if known.
+
+    Example:
+    >>> level = np.full(60, 0.9, np.float32)
+    >>> doubt_of([VideoScores(np.arange(60), level, level)], "ucsdped2").partition(";")[0]
+    'nearly every frame alarms (60 of 60): the model was trained on ucsdped2'
+    """
+    level = np.concatenate([scores.calibrated for scores in videos])
+    why = "its alarm boundary was set by other footage than this"
+    if trained_on is not None:
+        why = f"the model was trained on {trained_on}"
+    above, below = (int(np.count_nonzero(which)) for which in (level > ALARM_BOUNDARY, level < LOWEST_LEVEL))
+    if above >= DOUBTFUL_SHARE * len(level):
+        return (
+            f"nearly every frame alarms ({above} of {len(level)}): {why}; if this is normal video of another camera, train "
+            "or fine-tune a model there (docs/your-own-camera.md)."
+        )
+    if below >= DOUBTFUL_SHARE * len(level):
+        return (
+            f"nearly every score ({below} of {len(level)}) lies below all that the footage had which set the alarm "
+            f"boundary, so there will hardly be alarms: {why}; if this is video of another camera, train or fine-tune a "
+            "model there (docs/your-own-camera.md)."
+        )
+    return None

@@ -11,7 +11,8 @@ from keras_vad.scoring.maps import reduce_maps
 from keras_vad.window import Window
 
 ALARM_BOUNDARY = 0.5  # of calibrated scores
-#: How it is found for a promised rate: the lowest observed score that keeps it, or by the tail of the scores.
+LOWEST_LEVEL = 0.05  # calibrated score of the lowest normal score that a calibration saw
+#: How the alarm boundary is found for a promised rate: the lowest observed score that keeps it, or by the tail of the scores.
 BOUNDARIES = ("empirical", "tail")
 PART_PREFIX = "part/"
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.events import Event, alarm_events, find_events
-from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores
+from keras_vad.scoring.persistence import PersistentPeak, persistent_peaks
 
 
 def test_persistence_by_hand() -> None:
@@ -17,7 +16,7 @@ def test_persistence_by_hand() -> None:
     scores = np.array([0, 3, 2, 5, 1, 4, 0])
 
     def peaks(min_prominence: float) -> list[int]:
-        found = find_events(scores, min_prominence, threshold=0, group_within=0, half_window=0)
+        found = persistent_peaks(scores, min_prominence, threshold=-1, group_within=0, half_window=0)
         return [event.peak for event in found]
 
     assert peaks(1) == [1, 3, 5]
@@ -26,23 +25,23 @@ def test_persistence_by_hand() -> None:
     assert peaks(5.5) == []
 
 
-def test_maxima_within_50_frames_are_one_event() -> None:
+def test_maxima_within_50_frames_are_one() -> None:
     scores = np.zeros(300)
     scores[[60, 110, 161]] = 1, 2, 3
-    assert find_events(scores, 0.5, threshold=0.5, fps=10) == [
-        Event(start=35, end=136, peak=110, score=2.0, start_s=3.5, end_s=13.6),
-        Event(start=136, end=187, peak=161, score=3.0, start_s=13.6, end_s=18.7),
+    assert persistent_peaks(scores, 0.5, threshold=0.5) == [
+        PersistentPeak(start=35, end=136, peak=110, score=2.0),
+        PersistentPeak(start=136, end=187, peak=161, score=3.0),
     ]
 
 
 def test_threshold_and_borders() -> None:
     scores = np.array([2.0, 0, 0.4, 0, 3])
-    found = find_events(scores, 0.1, threshold=0.5, group_within=1, half_window=1)
+    found = persistent_peaks(scores, 0.1, threshold=0.5, group_within=1, half_window=1)
     assert [(event.start, event.end, event.peak) for event in found] == [(0, 2, 0), (3, 5, 4)]
 
 
-def test_constant_scores_have_no_event() -> None:
-    assert find_events(np.ones(100), 0.1, threshold=0) == []
+def test_constant_scores_have_no_maximum() -> None:
+    assert persistent_peaks(np.ones(100), 0.1, threshold=0) == []
 
 
 @given(
@@ -50,12 +49,12 @@ def test_constant_scores_have_no_event() -> None:
     st.integers(0, 30),
     st.integers(0, 30),
 )
-def test_events_are_ordered_and_hold_their_peaks(scores: np.ndarray, group_within: int, half_window: int) -> None:
-    events = find_events(scores, 0.2, threshold=0.5, group_within=group_within, half_window=half_window)
-    assert bool(events) == (scores.max() >= 0.5 and np.ptp(scores) >= 0.2)
+def test_they_are_ordered_and_hold_their_peaks(scores: np.ndarray, group_within: int, half_window: int) -> None:
+    events = persistent_peaks(scores, 0.2, threshold=0.5, group_within=group_within, half_window=half_window)
+    assert bool(events) == (scores.max() > 0.5 and np.ptp(scores) >= 0.2)
     for event in events:
         assert 0 <= event.start <= event.peak < event.end <= len(scores)
-        assert event.score == scores[event.peak] >= 0.5
+        assert event.score == scores[event.peak] > 0.5
     for before, after in itertools.pairwise(events):
         assert before.end <= after.start and after.peak - before.peak > group_within
 
@@ -64,32 +63,17 @@ def test_events_are_ordered_and_hold_their_peaks(scores: np.ndarray, group_withi
     ("arguments", "message"),
     [
         ({"scores": [1, np.nan]}, "1 of 2 scores are NaN"),
-        ({"scores": []}, "finding events got no scores"),
-        ({"min_prominence": 0}, "smallest prominence of an event is 0"),
+        ({"scores": []}, "finding maxima got no scores"),
+        ({"min_prominence": 0}, "smallest prominence of a maximum is 0"),
         ({"half_window": -1}, "neither can be below 0"),
-        ({"fps": 0}, "frame rate is 0"),
     ],
 )
 def test_bad_input(arguments: dict, message: str) -> None:
     with pytest.raises(VadError, match=message):
-        find_events(**{"scores": np.ones(3), "min_prominence": 1, "threshold": 0} | arguments)
+        persistent_peaks(**{"scores": np.ones(3), "min_prominence": 1, "threshold": 0} | arguments)
 
 
-def test_a_long_alarm_is_one_event_as_long_as_the_alarm() -> None:
-    level = np.full(1000, 0.2, np.float32)
-    level[300:700] = 0.8 + 0.02 * np.sin(np.arange(400) / 3)  # a plateau of little waves
-    scores = VideoScores(np.arange(8, 1008), level, level)
-    (event,) = alarm_events(scores, fps=10.0)
-    assert event.start <= 308
-    assert event.end >= 708
-    assert event.end - event.start <= 400 + 2 * 25
-    assert level[event.peak - 8] == level.max() == pytest.approx(event.score)
-    assert (event.start_s, event.end_s) == (event.start / 10, event.end / 10)
-    # With the prominence that fits raw scores, one wave stands for all of it.
-    (short,) = find_events(level, min_prominence=0.1, threshold=0.5)
-    assert short.end - short.start == 51
-
-
-def test_scores_at_the_boundary_are_no_event() -> None:
-    level = np.full(100, ALARM_BOUNDARY - 0.001, np.float32)
-    assert alarm_events(VideoScores(np.arange(100), level, level)) == []
+def test_a_maximum_at_the_threshold_does_not_count() -> None:
+    scores = np.zeros(9)
+    scores[[2, 6]] = 0.5, 0.6
+    assert [one.peak for one in persistent_peaks(scores, 0.1, threshold=0.5, group_within=1)] == [6]

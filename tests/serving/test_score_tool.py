@@ -36,7 +36,7 @@ class TestScoreTool:
         out = tmp_path / "scores.csv"
         argv = [str(frames_folder), "--server", target, "--model", "tiny", "--csv", str(out)]
         assert score_tool.main(argv) == 0
-        assert capsys.readouterr().out == f"{out}: 20 frames scored, 0 with an alarm.\n"
+        assert capsys.readouterr().out == f"{out}: 20 frames scored, 0 with an alarm, 0 events.\n"
         with out.open() as file:
             rows = list(csv.DictReader(file))
         assert list(rows[0]) == ["frame", "time_s", "raw_score", "score", "alarm"]

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from keras_vad_client.client import VadClient
 from keras_vad_client.errors import VadClientError
-from keras_vad_client.events import MERGE_WITHIN, EventTracker
+from keras_vad_client.events import MERGE_WITHIN, AlarmShare, EventTracker
 from keras_vad_client.results import FrameScore
 from keras_vad_client.tls import Tls
 from keras_vad_client.video import Source
@@ -100,7 +100,10 @@ def script() -> None:
 def _events(
     results: Iterator[FrameScore], tracker: EventTracker, rows: TextIO | None, fps: float | None
 ) -> Iterator[dict[str, Any]]:
+    share = AlarmShare()
     for result in results:
+        if doubt := share.push(result.alarm):
+            _warn(doubt)
         if rows is not None:
             rows.write(_row(result, fps))
         time_s = None if fps is None else result.frame / fps
@@ -108,6 +111,8 @@ def _events(
             yield event.to_dict()
     for event in tracker.finish():
         yield event.to_dict()
+    if doubt := share.finish():
+        _warn(doubt)
 
 
 def _row(result: FrameScore, fps: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from keras_vad_client.errors import VadClientError
 
 ALARM_BOUNDARY = 0.5  # of calibrated scores
+DOUBTFUL_SHARE = 0.9  # of the frames; keras_vad.scoring.events has the same
 MERGE_WITHIN = 50  # frames; keras_vad.scoring.alarms groups by it
 
 
@@ -116,3 +117,40 @@ class EventTracker:
         """The end of the event that still lasts when the stream has ended, if one does."""
         event, self._event = self._event, None
         return [replace(event, state="end")] if event else []
+
+
+class AlarmShare:
+    """Says once that nearly every frame alarms, which no camera's normal video does.
+
+    Args:
+        after: Frames that it waits for; what comes to an end before is judged by ``finish``.
+
+    Example:
+    >>> share = AlarmShare(after=3)
+    >>> [bool(share.push(alarm)) for alarm in (True, True, True, True)]
+    [False, False, True, False]
+    """
+
+    def __init__(self, after: int = 1000) -> None:
+        self._after = after
+        self._frames = self._alarms = 0
+        self._said = False
+
+    def push(self, alarm: bool) -> str | None:
+        """Take the next scored frame; give the sentence, if it is time for it."""
+        self._frames += 1
+        self._alarms += alarm
+        return self._doubt() if self._frames >= self._after else None
+
+    def finish(self) -> str | None:
+        """The sentence, if it is due at the end."""
+        return self._doubt()
+
+    def _doubt(self) -> str | None:
+        if self._said or not self._frames or self._alarms < DOUBTFUL_SHARE * self._frames:
+            return None
+        self._said = True
+        return (
+            f"warning: nearly every frame alarms ({self._alarms} of {self._frames}): the model's alarm boundary was set by "
+            "other footage than this; if this is normal video of another camera, train or fine-tune a model there."
+        )

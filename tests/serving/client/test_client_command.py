@@ -69,9 +69,13 @@ def clip(tmp_path_factory):
 
 
 def expected_events(target, frames, fps):
-    tracker = EventTracker(fps)
+    tracker = EventTracker()
     with VadClient(target, "loud") as client:
-        events = [event for result in client.stream(frames) for event in tracker.push(result.frame, result.score)]
+        events = [
+            event
+            for result in client.stream(frames)
+            for event in tracker.push(result.frame, result.score, result.frame / fps)
+        ]
     return [event.to_dict() for event in [*events, *tracker.finish()]]
 
 
