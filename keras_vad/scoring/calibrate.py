@@ -164,18 +164,20 @@ def told_calibration(report: Mapping[str, Any]) -> list[str]:
         f"boundary for {promised:g} false alarms an hour by the scores that the footage shows {empirical:.6g}, "
         f"{told_tail}; taken is the {'former' if by == 'empirical' else 'latter'}."
     )
-    if hours * promised < 1 and by == "empirical":
+    too_short = hours * promised < 1 and by == "empirical"
+    if too_short:
         lines.append(
             f"note: {promised:g} an hour is less than one alarm in this footage; no normal frame of it is above the "
             f"boundary, but to measure so low a rate takes {1 / promised:.2g} h of normal footage or more. A boundary "
             "from the tail (--boundary tail) reckons with scores that the footage does not show."
         )
     if check is None:
-        lines.append("note: too few videos to check the promise on one that did not set the boundary; give several.")
+        lines.append("note: too few videos, or too short ones, to check the promise on one that did not set the boundary; give more.")
         return lines
+    reason = "the footage is too short for so low a rate" if too_short else "the footage differs from video to video"
     verdict = {
         True: "kept",
-        False: "NOT kept: the footage differs from video to video; give more of it",
+        False: f"NOT kept: {reason}; give more of it" + (", or take --boundary tail" if too_short else ""),
         None: f"cannot be told from so little footage; {check['hours_to_tell']:.2g} h would tell",
     }
     under_alarm = f", under alarm for {100 * check['alarmed_share']:.1f} % of the time" if check["alarms"] else ""

@@ -27,7 +27,7 @@ from keras_vad.scoring.series import finite_scores
 SHAPES = np.linspace(-0.5, 0.75, 51)
 LEAST_PEAKS = 10
 _MOST_PEAKS = 50
-_PEAKS_USED = 1 / 3  # of all peaks that the footage has
+_PEAKS_USED = 1 / 2  # of all peaks that the footage has
 _SCALES = np.exp(np.linspace(-1.5, 1.5, 61))  # times the mean height of the peaks
 _RATES = 32  # points of the distribution of the rate of alarms above the threshold
 _CONFIDENCE = 0.95
@@ -105,7 +105,7 @@ class Tail:
 def tail_of(videos: Sequence[np.ndarray], seconds: float, group_within: int = GROUP_WITHIN) -> Tail:
     """The tail of normal scores.
 
-    The threshold is the highest score above which a third of the peaks that the footage has at all are alarms of their
+    The threshold is the highest score above which half of the peaks that the footage has at all are alarms of their
     own, 50 at most.
 
     Args:
@@ -121,7 +121,7 @@ def tail_of(videos: Sequence[np.ndarray], seconds: float, group_within: int = GR
     >>> tail = tail_of([hour], seconds=3600, group_within=10)
     >>> boundary = tail.boundary(per_hour=0.5)  # half an alarm in the footage; truly 8.9 = log(3600 / 0.5)
     >>> [round(value, 1) for value in (boundary, *tail.rate(boundary)[1:])]  # the interval of the rate holds 0.5
-    [9.8, 0.0, 2.5]
+    [9.6, 0.0, 2.5]
     """
     scores = [finite_scores(video, "the tail of normal scores") for video in videos]
     runs = alarm_counts(scores, group_within)
