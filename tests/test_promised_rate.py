@@ -14,8 +14,8 @@ from keras_vad.data.video import ArrayFrames, Video
 from keras_vad.errors import VadError
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.scoring.alarms import alarm_runs
-from keras_vad.scoring.calibrate import apply_calibration
-from keras_vad.scoring.series import VideoScores
+from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
+from keras_vad.scoring.promise import promised_boundary
 from tools.calibrate import main
 from tools.train import main as train
 
@@ -58,18 +58,14 @@ def test_a_rate_too_low_for_the_footage_puts_the_boundary_at_its_highest_score(d
     assert not scores.alarm.any() and scores.calibrated.max() == 0.5
 
 
-def test_a_boundary_from_the_tail_may_lie_above_every_score(
-    detector: VideoAnomalyDetector, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_boundary_from_the_tail_may_lie_above_every_score() -> None:
     """The calibration curve holds a boundary that no frame of the footage reached."""
     raw = np.random.default_rng(0).exponential(size=6000).astype(np.float32)
-    scores = VideoScores(np.arange(6000), raw, raw)
-    monkeypatch.setattr(detector, "score_video", lambda _: scores)
-    report = detector.calibrate([noise(1)], false_alarms_per_hour=0.5, boundary="tail")
-    assert report["boundary"] > raw.max() and report["alarm_quantile"] == 1.0
-    above = np.float32([report["boundary"], 1.5 * report["boundary"]])
-    knots = detector.calibration_raw, detector.calibration_level
-    assert apply_calibration(above[:1], *knots).numpy() == 0.5 < apply_calibration(above[1:], *knots).numpy()
+    boundary, _ = promised_boundary([raw], [600.0], 0.5, "tail")
+    assert boundary > raw.max()
+    knots = calibration_knots(raw, 1.0, boundary)
+    above = apply_calibration(np.float32([boundary, 1.5 * boundary]), *knots).numpy()
+    assert above[0] == 0.5 < above[1]
     assert apply_calibration(raw, *knots).numpy().max() < 0.5
 
 
