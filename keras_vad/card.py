@@ -104,7 +104,9 @@ def training_of_run(run: Path) -> dict[str, Any] | None:
     if not (run / "config.yaml").is_file():
         return None
     stored = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    about = {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "from", "trained_on")}
+    about = {
+        key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "from", "trained_on")
+    }
     return {**about, "options": {key: stored.get(key) for key in ("data", "training", "scoring")}}
 
 

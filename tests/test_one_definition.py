@@ -61,9 +61,7 @@ def test_the_clients_events_are_the_librarys(
     scores = scores_of(parts, first)
     times = step * scores.frame_index + np.sin(scores.frame_index) * step / 3
     events = alarm_events(scores, times, smoothing=smoothing)
-    expected = [
-        {"state": "end", "number": number, **vars(event)} for number, event in enumerate(events, start=1)
-    ]
+    expected = [{"state": "end", "number": number, **vars(event)} for number, event in enumerate(events, start=1)]
     assert client_events(scores, times, smoothing) == expected
     without = [event | {"start_s": None, "peak_s": None, "end_s": None} for event in expected]
     assert client_events(scores, None, smoothing) == without

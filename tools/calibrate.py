@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--false-alarms-per-hour", type=float, metavar="R", help="alarms that normal footage may raise")
     how.add_argument("--alarm-quantile", type=float, metavar="Q", help="share of normal frames below the boundary")
-    add("--boundary", choices=["empirical", "tail"], default="empirical", help="how the boundary for that rate is found")
+    add(
+        "--boundary", choices=["empirical", "tail"], default="empirical", help="how the boundary for that rate is found"
+    )
     add("--fps", type=float, help="frames a second of videos that do not tell theirs")
     add("--name", required=True, help="export the calibrated model under this name, as its next version")
     add("--output", type=Path, default=Path("zoo"), metavar="DIR", help="zoo folder (default: %(default)s)")

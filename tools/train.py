@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--batch-size", type=int, help="windows of a batch, on all devices together")
     add("--precision", choices=["float32", "mixed_bfloat16", "mixed_float16"], help="precision of training")
     add("--false-alarms-per-hour", type=float, metavar="R", help="alarms that held-out normal video may raise per hour")
-    add("--boundary", choices=["empirical", "tail"], help="how the boundary for that rate is found (default: empirical)")
+    add(
+        "--boundary", choices=["empirical", "tail"], help="how the boundary for that rate is found (default: empirical)"
+    )
     add("--fps", type=float, help="frames a second of videos that do not tell theirs")
     one_or_more = parser.add_mutually_exclusive_group()
     one_or_more.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")

@@ -2,7 +2,8 @@
 
 Layout: ``DIR/train`` and ``DIR/test``, each holding video files or folders of frames (or frames themselves: one
 video), and optionally ``DIR/labels.csv`` with a line ``video,start,end`` for each anomalous range of a test video,
-frames counted from 1, end included; as spreadsheets save it, with commas, semicolons or tabs, in UTF-8 or UTF-16. A ``DIR`` without ``train`` holds training videos itself.
+frames counted from 1, end included; as spreadsheets save it, with commas, semicolons or tabs, in UTF-8 or UTF-16. A
+``DIR`` without ``train`` holds training videos itself.
 """
 
 import codecs
@@ -16,7 +17,6 @@ import numpy as np
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Labels, Video, open_video, video_name, visible
 from keras_vad.errors import VadError
-
 
 _COLUMNS = ("video", "start", "end")
 
@@ -127,8 +127,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise VadError(
-            f"{path} is not text in {encoding.removesuffix('-sig').upper()} (byte {error.start}), but labels are; save it "
-            "as CSV in UTF-8."
+            f"{path} is not text in {encoding.removesuffix('-sig').upper()} (byte {error.start}), but labels are; save "
+            "it as CSV in UTF-8."
         ) from error
     if "\0" in text:
         raise VadError(f"{path} is not text in UTF-8 (it holds zero bytes), but labels are; save it as CSV in UTF-8.")

@@ -2,8 +2,8 @@
 
 Layout: ``Train/Train001/001.tif``, ``Test/Test001/001.tif``, pixel masks ``Test/Test001_gt/001.bmp``, and frame ranges
 in one ``Test/*.m`` file, a line ``TestVideoFile{end+1}.gt_frame = [61:180];`` for each test clip. Any image type will
-do, for masks too: what counts is above half of what their clip's brightest pixel has, so that edges that a JPEG has blurred
-stay where they were.
+do, for masks too: what counts is above half of what their clip's brightest pixel has, so that edges that a JPEG has
+blurred stay where they were.
 """
 
 import re

@@ -8,10 +8,11 @@ An alarm is a call, and it has to be one for something. It is right if
 * it begins in an event, or at most 50 frames before one that it reaches, and
 * at least half of its frames lie in events or at most 50 frames from one.
 
-It then finds the event that it begins in, and no other: who was called once is not called again by an alarm that goes on.
-All other alarms are false. The second rule is the detection tolerance of Bilen et al. 2020 ("A framework for the robust
-evaluation of sound event detection", section 3.1), the first the onset of event-based measures (Mesaros et al. 2016,
-"Metrics for polyphonic sound event detection", section 3.1.2); without them an alarm that never ends finds everything.
+It then finds the event that it begins in, and no other: who was called once is not called again by an alarm that goes
+on. All other alarms are false. Without these rules an alarm that never ends finds everything. The field of sound events
+has the same two: event-based measures ask for the onset (Mesaros et al. 2016, "Metrics for polyphonic sound event
+detection"), and a detection that overlaps too little with events is false (the detection tolerance of Bilen et al. 2020,
+"A framework for the robust evaluation of sound event detection").
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,8 +119,8 @@ def told_events(row: Mapping[str, Any]) -> list[str]:
     if hours:
         low, high = (end / hours for end in count_interval(row["false_alarms"]))
         false += (
-            f" in {told_time(hours)} of normal video ({row['false_alarms_per_hour']:.3g} an hour, 95 % interval {low:.2g} "
-            f"to {high:.2g})"
+            f" in {told_time(hours)} of normal video ({row['false_alarms_per_hour']:.3g} an hour, 95 % interval "
+            f"{low:.3g} to {high:.3g})"
         )
         alarmed = f"; normal video is under alarm for {3600 * share:.0f} s an hour ({100 * share:.1f} %)"
     told = f", {delay:.3g} s after they began" if delay is not None else ""

@@ -108,8 +108,9 @@ def rates_at(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[s
         ``accuracy``: share of frames that are flagged if and only if anomalous. ``false_positive_rate``: share of the
         normal frames that is flagged. ``true_positive_rate``: share of the anomalous frames that is flagged (recall).
         ``precision``: share of the flagged frames that is anomalous. ``f1``: harmonic mean of these two. A share of
-        frames that do not exist is ``None``, and so is ``f1`` where no frame is anomalous or flagged. ``f1_throughout``:
-        the F1 of flagging every frame, which a score must beat to have told anything; ``None`` where none is anomalous.
+        frames that do not exist is ``None``, and so is ``f1`` where no frame is anomalous or flagged.
+        ``f1_throughout``: the F1 of flagging every frame, which a score must beat to have told anything; ``None`` where
+        none is anomalous.
 
     Example:
     >>> rates_at(np.array([False, False, True, True]), np.array([0.2, 0.6, 0.4, 0.9]), threshold=0.5)

@@ -96,7 +96,8 @@ def evaluate_series(
         protocol: Key of ``PROTOCOLS``.
         rescaling: The paper's per-video rescaling (``keras_vad.scoring.rescale``); only ``paper`` uses it.
         smoothing: Causal mean over so many frames, before any rescaling; 1 is none.
-        times: Of each video, float64 (n_i,), seconds of every frame, ``None`` without a clock; ``None`` if none has one.
+        times: Of each video, float64 (n_i,), seconds of every frame, ``None`` without a clock; ``None`` if no video has
+            one.
 
     Returns:
         A JSON-serialisable row:

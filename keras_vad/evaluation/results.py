@@ -298,7 +298,16 @@ def render_alarms(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str 
     if not groups:
         return "No results yet.\n"
     header = ["model", "recipe", "seeds", "AUROC (95 % interval)", "F1", "events found", "false alarms"]
-    header += ["normal time under alarm", "delay, s", "by persistence: found, false", "pixel AUROC", "RBDC", "TBDC", "M MACs a frame", "frames a second"]
+    header += [
+        "normal time under alarm",
+        "delay, s",
+        "by persistence: found, false",
+        "pixel AUROC",
+        "RBDC",
+        "TBDC",
+        "M MACs a frame",
+        "frames a second",
+    ]
     lines = [f"| {' | '.join(header)} |", "|---|---|---|" + "--:|" * (len(header) - 3)]
     for (model, recipe), group in sorted(groups.items(), key=lambda one: (_is_trivial(one[1][0]), one[0])):
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -179,9 +179,21 @@ def _facts(one: ReportedVideo) -> VideoFacts:
         anomalous=None if labels is None else int(labels.sum()),
         auroc=None if roc is None else roc.auroc,
         truth=None if labels is None else intervals(labels),
-        events=[EventData(**asdict(replace(event, score=round(event.score, 4)))) for event in one.events],
+        events=[_event(event) for event in one.events],
         at=scores.frame_index[buckets.starts].tolist(),
         curves=curves,
+    )
+
+
+def _event(event: Event) -> EventData:
+    return EventData(
+        start=event.start,
+        end=event.end,
+        peak=event.peak,
+        score=round(event.score, 4),
+        start_s=event.start_s,
+        peak_s=event.peak_s,
+        end_s=event.end_s,
     )
 
 

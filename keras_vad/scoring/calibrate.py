@@ -7,9 +7,10 @@ a hundred is above it), lo = Q(0), hi = Q(1). The calibrated score C(r) of a raw
 * above hi: y + (1 - y) z / (1 + z), with y = C(hi) and z = (r - hi) / (hi - lo);
 * below lo: y / (1 + z), with y = C(lo) and z = (lo - r) / (hi - lo).
 
-So 0.5 is exactly Q(a), an observed score (or a boundary above all of them, from the tail of the scores), and at most a share 1 - a of the normal frames is above it. C increases
-strictly as far as float32 can tell, which keeps rankings (and AUROC). The tails are hyperbolas, not exponentials, for
-that reason: anomalies often score ten times the largest normal score, where an exponential has long been 1 in float32.
+So 0.5 is exactly Q(a), an observed score (or a boundary above all of them, from the tail of the scores), and at most a
+share 1 - a of the normal frames is above it. C increases strictly as far as float32 can tell, which keeps rankings (and
+AUROC). The tails are hyperbolas, not exponentials, for that reason: anomalies often score ten times the largest normal
+score, where an exponential has long been 1 in float32.
 
 Ties: knots of equal score become one, with 0.5 if Q(a) is among them and their mean level otherwise. If all normal
 scores are equal, that score gets 0.5, and the tails take its size (or 1 if it is 0) for hi - lo.
@@ -157,8 +158,8 @@ def told_calibration(report: Mapping[str, Any]) -> list[str]:
     told_tail = (
         "the footage has too few peaks of the score for one from its tail"
         if tail is None
-        else f"from the tail of its {tail['peaks']} highest peaks {tail['boundary']:.6g} (95 % interval of the rate there "
-        f"{tail['low_per_hour']:.2g} to {tail['high_per_hour']:.2g} an hour)"
+        else f"from the tail of its {tail['peaks']} highest peaks {tail['boundary']:.6g} (95 % interval of the rate "
+        f"there {tail['low_per_hour']:.2g} to {tail['high_per_hour']:.2g} an hour)"
     )
     lines.append(
         f"boundary for {promised:g} false alarms an hour by the scores that the footage shows {empirical:.6g}, "
@@ -172,7 +173,10 @@ def told_calibration(report: Mapping[str, Any]) -> list[str]:
             "from the tail (--boundary tail) reckons with scores that the footage does not show."
         )
     if check is None:
-        lines.append("note: too few videos, or too short ones, to check the promise on one that did not set the boundary; give more.")
+        lines.append(
+            "note: too few videos, or too short ones, to check the promise on one that did not set the boundary; give "
+            "more."
+        )
         return lines
     reason = "the footage is too short for so low a rate" if too_short else "the footage differs from video to video"
     verdict = {

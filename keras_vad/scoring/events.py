@@ -2,8 +2,8 @@
 
 An event begins with an alarm frame and ends with one. Alarm frames at most 50 frames apart are of one event (the
 grouping of Sun et al. 2020), so every alarm frame belongs to exactly one, and a running camera can have them: the
-client does, frame by frame (``keras_vad_client.EventTracker``). Reports, overlays and the figures of evaluations have the
-same.
+client does, frame by frame (``keras_vad_client.EventTracker``). Reports, overlays and the figures of evaluations have
+the same.
 """
 
 from collections.abc import Sequence
@@ -98,13 +98,13 @@ def doubt_of(videos: Sequence[VideoScores], trained_on: str | None = None) -> st
     above, below = (int(np.count_nonzero(which)) for which in (level > ALARM_BOUNDARY, level < LOWEST_LEVEL))
     if above >= DOUBTFUL_SHARE * len(level):
         return (
-            f"nearly every frame alarms ({above} of {len(level)}): {why}; if this is normal video of another camera, train "
-            "or fine-tune a model there (docs/your-own-camera.md)."
+            f"nearly every frame alarms ({above} of {len(level)}): {why}; if this is normal video of another camera, "
+            "train or fine-tune a model there (docs/your-own-camera.md)."
         )
     if below >= DOUBTFUL_SHARE * len(level):
         return (
             f"nearly every score ({below} of {len(level)}) lies below all that the footage had which set the alarm "
-            f"boundary, so there will hardly be alarms: {why}; if this is video of another camera, train or fine-tune a "
-            "model there (docs/your-own-camera.md)."
+            f"boundary, so there will hardly be alarms: {why}; if this is video of another camera, train or fine-tune "
+            "a model there (docs/your-own-camera.md)."
         )
     return None

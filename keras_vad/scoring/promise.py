@@ -142,7 +142,7 @@ class RateCheck:
 
     @property
     def kept(self) -> bool | None:
-        """``True`` if the footage says so: the interval holds the promise or lies below it, and ends within twice of it.
+        """``True`` if the data say so: the interval holds the promise or lies below it, and ends below twice of it.
 
         ``False`` if the whole interval lies above the promise, or alarms last for more than a tenth of the footage:
         one that never ends is few, too. ``None`` if it cannot be told from so little footage.

@@ -1,6 +1,6 @@
 """The tail of normal scores: how often alarms come above scores that the footage has not shown yet.
 
-Peaks over a threshold (Coles 2001, "An Introduction to Statistical Modeling of Extreme Values", sections 4.2 and 5.3):
+Peaks over a threshold (Coles 2001, "An Introduction to Statistical Modeling of Extreme Values", chapters 4 and 5):
 above a high threshold u, alarms come at some rate, and the height of an alarm's peak above u has a generalised Pareto
 distribution, of a scale and a shape. From them follows the rate of alarms above any higher boundary. Frames are alike
 in time, so alarms are taken, not frames: runs of frames above u (``alarm_runs``), each with its one peak.
@@ -62,7 +62,7 @@ class Tail:
         return gamma.ppf(levels, len(self.heights) + 0.5) / self.hours
 
     def rate(self, boundary: float) -> tuple[float, float, float]:
-        """Alarms per hour above a boundary, at or above the threshold: expected, and the ends of their 95 % interval."""
+        """Alarms per hour above a boundary, at or above the threshold: expected, and their 95 % interval."""
         rates = (self._share_above(boundary)[:, None] * self._rates).ravel()
         weights = np.repeat(self._grid[2], _RATES) / _RATES
         order = np.argsort(rates)
@@ -133,7 +133,5 @@ def tail_of(videos: Sequence[np.ndarray], seconds: float, group_within: int = GR
             f"{round(LEAST_PEAKS / _PEAKS_USED)}; give more footage, or take --boundary empirical."
         )
     threshold = float(runs.boundaries[np.flatnonzero(runs.counts >= wanted)[-1]])
-    peaks = [
-        video[start:end].max() for video in scores for start, end in alarm_runs(video > threshold, group_within)
-    ]
+    peaks = [video[start:end].max() for video in scores for start, end in alarm_runs(video > threshold, group_within)]
     return Tail(threshold, np.array(peaks) - threshold, seconds / 3600)

@@ -130,8 +130,12 @@ def test_what_is_told_of_a_promise() -> None:
     assert "boundary for 2 false alarms an hour by the scores that the footage shows" in told[1]
     assert "the footage has too few peaks of the score for one from its tail; taken is the former." in told[1]
     assert "to measure so low a rate takes 0.5 h of normal footage or more" in told[2]
-    assert told[-1].startswith("promised 2 false alarms an hour; videos left out in turn raised 2 in 0.02 h, 120 an hour ")
-    assert told[-1].endswith(": NOT kept: the footage is too short for so low a rate; give more of it, or take --boundary tail.")
+    assert told[-1].startswith(
+        "promised 2 false alarms an hour; videos left out in turn raised 2 in 0.02 h, 120 an hour "
+    )
+    assert told[-1].endswith(
+        ": NOT kept: the footage is too short for so low a rate; give more of it, or take --boundary tail."
+    )
     ends = {
         True: ": kept.",
         False: ": NOT kept: the footage differs from video to video; give more of it.",
@@ -140,12 +144,14 @@ def test_what_is_told_of_a_promise() -> None:
     for kept, end in ends.items():
         check = report_of()["rate_check"] | {"kept": kept}
         assert told_calibration(report_of(rate_check=check, normal_hours=1.0))[-1].endswith(end)
-    assert told_calibration(report_of(rate_check=None))[-1].startswith("note: too few videos, or too short ones, to check")
+    assert told_calibration(report_of(rate_check=None))[-1].startswith(
+        "note: too few videos, or too short ones, to check"
+    )
     tail = {"boundary": 12.5, "low_per_hour": 0.001, "high_per_hour": 6.0, "peaks": 20}
     told = told_calibration(report_of(boundary_by="tail", boundaries={"empirical": 9.0, "tail": tail}))
     assert told[1].endswith(
-        "shows 9, from the tail of its 20 highest peaks 12.5 (95 % interval of the rate there 0.001 to 6 an hour); taken is "
-        "the latter."
+        "shows 9, from the tail of its 20 highest peaks 12.5 (95 % interval of the rate there 0.001 to 6 an hour); taken "
+        "is the latter."
     )
     assert "is less than one alarm in this footage" not in " ".join(told)
 

@@ -1,7 +1,7 @@
 """Boundaries from the tail of scores, by simulation: generated hours, of which minutes set the boundary.
 
-The scores are a stationary Gaussian process of fast and slow parts, bent to several tails. As bending is increasing, the
-rate of alarms above a boundary is that of the Gaussian process above the boundary bent back: one long simulation gives
+The scores are a stationary Gaussian process of fast and slow parts, bent to several tails. As bending is increasing,
+the rate of alarms above a boundary is that of the Gaussian process above the boundary bent back: one long simulation gives
 the true rate for all of them.
 """
 
@@ -81,7 +81,8 @@ def test_the_empirical_boundary_cannot_keep_so_low_a_rate(true_rate: Callable[[n
     """What the tail is for: the highest score of the footage is passed three times an hour, whatever was promised."""
     rng = np.random.default_rng(1)
     rates = [
-        float(true_rate(np.array(boundary_for_rate([process(MINUTES, rng)], 60 * MINUTES, 0.2)))) for _ in range(REPEATS)
+        float(true_rate(np.array(boundary_for_rate([process(MINUTES, rng)], 60 * MINUTES, 0.2))))
+        for _ in range(REPEATS)
     ]
     assert np.mean(rates) > 5 * 0.2
 
@@ -122,7 +123,9 @@ def test_scale_and_origin_of_the_scores_do_not_matter() -> None:
 
 @pytest.mark.parametrize("scores", [np.full(10_000, 0.3), np.random.default_rng(0).random(500)])
 def test_too_few_peaks_are_refused_and_told(scores: np.ndarray) -> None:
-    with pytest.raises(VadError, match=r"has \d+ separate peaks of the score, but its tail needs 20; give more footage"):
+    with pytest.raises(
+        VadError, match=r"has \d+ separate peaks of the score, but its tail needs 20; give more footage"
+    ):
         promised_boundary([scores], [100.0], 1.0, "tail")
     boundary, report = promised_boundary([scores], [100.0], 1.0)
     assert report["boundaries"] == {"empirical": scores.max(), "tail": None} and report["rate_check"] is None
