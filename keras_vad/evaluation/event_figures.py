@@ -11,8 +11,8 @@ An alarm is a call, and it has to be one for something. It is right if
 It then finds the event that it begins in, and no other: who was called once is not called again by an alarm that goes
 on. All other alarms are false. Without these rules an alarm that never ends finds everything. The field of sound events
 has the same two: event-based measures ask for the onset (Mesaros et al. 2016, "Metrics for polyphonic sound event
-detection"), and a detection that overlaps too little with events is false (the detection tolerance of Bilen et al. 2020,
-"A framework for the robust evaluation of sound event detection").
+detection"), and a detection that overlaps too little with events is false (the detection tolerance of Bilen et al.
+2020, "A framework for the robust evaluation of sound event detection").
 """
 
 from collections.abc import Mapping, Sequence

@@ -92,19 +92,15 @@ def doubt_of(videos: Sequence[VideoScores], trained_on: str | None = None) -> st
     'nearly every frame alarms (60 of 60): the model was trained on ucsdped2'
     """
     level = np.concatenate([scores.calibrated for scores in videos])
-    why = "its alarm boundary was set by other footage than this"
-    if trained_on is not None:
-        why = f"the model was trained on {trained_on}"
+    boundary = "its alarm boundary was set by other footage than this"
+    why = boundary if trained_on is None else f"the model was trained on {trained_on}"
+    remedy = "video of another camera, train or fine-tune a model there (docs/your-own-camera.md)."
     above, below = (int(np.count_nonzero(which)) for which in (level > ALARM_BOUNDARY, level < LOWEST_LEVEL))
     if above >= DOUBTFUL_SHARE * len(level):
-        return (
-            f"nearly every frame alarms ({above} of {len(level)}): {why}; if this is normal video of another camera, "
-            "train or fine-tune a model there (docs/your-own-camera.md)."
-        )
+        return f"nearly every frame alarms ({above} of {len(level)}): {why}; if this is normal {remedy}"
     if below >= DOUBTFUL_SHARE * len(level):
         return (
-            f"nearly every score ({below} of {len(level)}) lies below all that the footage had which set the alarm "
-            f"boundary, so there will hardly be alarms: {why}; if this is video of another camera, train or fine-tune "
-            "a model there (docs/your-own-camera.md)."
+            f"nearly every score ({below} of {len(level)}) is lower than any of the normal footage that set the alarm "
+            f"boundary, so there will hardly be alarms: {why}; if this is {remedy}"
         )
     return None

@@ -40,8 +40,8 @@ def test_a_video_by_hand() -> None:
     # By persistence: maxima at 130 to 199, 370, 450 and 480, 580; the windows of the third and fourth hold no event.
     assert (figures["persistent_found"], figures["persistent_false"]) == (2, 2)
     assert told_events(figures) == [
-        "Alarms: 2 of 2 events found, 5 s after they began, 2 false in 51 s of normal video (141 an hour, 95 % interval "
-        "17.1 to 510); normal video is under alarm for 642 s an hour (17.8 %).",
+        "Alarms: 2 of 2 events found, 5 s after they began, 2 false in 51 s of normal video (141 an hour, 95 % "
+        "interval 17.1 to 510); normal video is under alarm for 642 s an hour (17.8 %).",
         "By persistence 2 found, 2 false.",
     ]
 

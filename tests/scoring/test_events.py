@@ -70,7 +70,10 @@ def test_a_clock() -> None:
             np.full(60, 0.9),
             "nearly every frame alarms (60 of 60): its alarm boundary was set by other footage than this; ",
         ),
-        (np.full(60, 0.001), "nearly every score (60 of 60) lies below all that the footage had which set the alarm "),
+        (
+            np.full(60, 0.001),
+            "nearly every score (60 of 60) is lower than any of the normal footage that set the alarm ",
+        ),
         (np.full(60, 0.3), None),
         (np.where(np.arange(60) < 53, 0.9, 0.1), None),
     ],

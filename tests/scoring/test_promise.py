@@ -150,8 +150,8 @@ def test_what_is_told_of_a_promise() -> None:
     tail = {"boundary": 12.5, "low_per_hour": 0.001, "high_per_hour": 6.0, "peaks": 20}
     told = told_calibration(report_of(boundary_by="tail", boundaries={"empirical": 9.0, "tail": tail}))
     assert told[1].endswith(
-        "shows 9, from the tail of its 20 highest peaks 12.5 (95 % interval of the rate there 0.001 to 6 an hour); taken "
-        "is the latter."
+        "shows 9, from the tail of its 20 highest peaks 12.5 (95 % interval of the rate there 0.001 to 6 an hour); "
+        "taken is the latter."
     )
     assert "is less than one alarm in this footage" not in " ".join(told)
 

@@ -1,8 +1,8 @@
 """Boundaries from the tail of scores, by simulation: generated hours, of which minutes set the boundary.
 
 The scores are a stationary Gaussian process of fast and slow parts, bent to several tails. As bending is increasing,
-the rate of alarms above a boundary is that of the Gaussian process above the boundary bent back: one long simulation gives
-the true rate for all of them.
+the rate of alarms above a boundary is that of the Gaussian process above the boundary bent back: one long simulation
+gives the true rate for all of them.
 """
 
 from collections.abc import Callable

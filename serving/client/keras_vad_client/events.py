@@ -151,6 +151,7 @@ class AlarmShare:
             return None
         self._said = True
         return (
-            f"warning: nearly every frame alarms ({self._alarms} of {self._frames}): the model's alarm boundary was set "
-            "by other footage than this; if this is normal video of another camera, train or fine-tune a model there."
+            f"warning: nearly every frame alarms ({self._alarms} of {self._frames}): the model's alarm boundary was "
+            "set by other footage than this; if this is normal video of another camera, train or fine-tune a model "
+            "there."
         )

@@ -105,6 +105,17 @@ class TestScore:
         np.testing.assert_allclose([float(row["score"]) for row in rows], expected.score, rtol=1e-6)
         assert [row["alarm"] == "1" for row in rows] == expected.alarm.tolist()
 
+    def test_a_model_of_another_camera_is_doubted_on_stderr(self, loud, tmp_path, capsys):
+        for number in range(60):
+            Image.fromarray(np.full((16, 24, 3), 255 * (number % 2), np.uint8)).save(tmp_path / f"{number}.png")
+        assert main(["score", str(tmp_path), "--target", loud, "--model", "loud"]) == 0
+        said = capsys.readouterr()
+        assert [json.loads(line)["state"] for line in said.out.splitlines()] == ["start", "ongoing", "end"]
+        assert said.err.startswith(
+            "warning: nearly every frame alarms (60 of 60): the model's alarm boundary was set by "
+        )
+        assert said.err.count("\n") == 1
+
     def test_a_frame_rate_of_zero_is_refused(self, loud, images):
         with pytest.raises(VadClientError, match="frame rate is 0"):
             main(["score", str(images), "--target", loud, "--model", "loud", "--fps", "0"])
