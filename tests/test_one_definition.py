@@ -88,7 +88,9 @@ def test_the_report_shows_the_same(parts: list[tuple[float, int]], first: int) -
     video = Video("clip", ArrayFrames(np.zeros((1, 4, 4, 3), np.uint8)), fps=10.0)
     shown = _facts(ReportedVideo(video, scores))["events"]
     events = alarm_events(scores, times_at(scores.frame_index, 10.0))
-    assert [{**one, "score": None} for one in shown] == [{**vars(one), "score": None} for one in events]
+    assert [(one["start"], one["end"], one["peak"], one["times"]) for one in shown] == [
+        (one.start, one.end, one.peak, (one.start_s, one.peak_s, one.end_s)) for one in events
+    ]
     assert [one["score"] for one in shown] == pytest.approx([one.score for one in events], abs=1e-4)
 
 

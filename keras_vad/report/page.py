@@ -186,15 +186,10 @@ def _facts(one: ReportedVideo) -> VideoFacts:
 
 
 def _event(event: Event) -> EventData:
-    return EventData(
-        start=event.start,
-        end=event.end,
-        peak=event.peak,
-        score=round(event.score, 4),
-        start_s=event.start_s,
-        peak_s=event.peak_s,
-        end_s=event.end_s,
-    )
+    times = None
+    if event.start_s is not None and event.peak_s is not None and event.end_s is not None:
+        times = event.start_s, event.peak_s, event.end_s
+    return EventData(start=event.start, end=event.end, peak=event.peak, score=round(event.score, 4), times=times)
 
 
 def _video(facts: VideoFacts, one: ReportedVideo, pictures: EmbeddedVideo) -> VideoData:

@@ -28,18 +28,14 @@ class EventData(TypedDict):
         end: The frame behind its last alarm.
         peak: The frame with its highest score.
         score: That score, in [0, 1].
-        start_s: Seconds of its first alarm; none without a clock.
-        peak_s: Seconds of its peak.
-        end_s: Seconds of its last alarm.
+        times: Seconds of its first alarm, its peak and its last alarm; none without a clock.
     """
 
     start: int
     end: int
     peak: int
     score: float
-    start_s: float | None
-    peak_s: float | None
-    end_s: float | None
+    times: tuple[float, float, float] | None
 
 
 class VideoFacts(TypedDict):

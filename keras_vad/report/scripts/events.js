@@ -21,19 +21,19 @@ const thumbnails = new IntersectionObserver((entries) => {
  * The time of a frame, or its number without a clock.
  *
  * @param {number} frame
- * @param {number | null} seconds
+ * @param {number | undefined} seconds
  */
 function when(frame, seconds) {
-  return seconds === null ? count(frame) : clock(seconds);
+  return seconds === undefined ? count(frame) : clock(seconds);
 }
 
 /**
  * @param {number} frame
- * @param {number | null} seconds
+ * @param {number | undefined} seconds
  */
 function timeCell(frame, seconds) {
   const cell = make("td", "", when(frame, seconds));
-  if (seconds !== null) cell.append(make("span", "quiet", count(frame)));
+  if (seconds !== undefined) cell.append(make("span", "quiet", count(frame)));
   return cell;
 }
 
@@ -54,8 +54,8 @@ function listEvents() {
     button.append(picture);
     head.append(button);
     const score = make("td", "number", event.score.toFixed(2));
-    score.append(make("span", "quiet", `at ${when(event.peak, event.peak_s)}`));
-    row.append(head, timeCell(event.start, event.start_s), timeCell(event.end - 1, event.end_s), score);
+    score.append(make("span", "quiet", `at ${when(event.peak, event.times?.[1])}`));
+    row.append(head, timeCell(event.start, event.times?.[0]), timeCell(event.end - 1, event.times?.[2]), score);
     row.addEventListener("click", () => chooseFrame(event.peak));
     return row;
   });

@@ -22,18 +22,14 @@ export interface CurveData {
  *     end: The frame behind its last alarm.
  *     peak: The frame with its highest score.
  *     score: That score, in [0, 1].
- *     start_s: Seconds of its first alarm; none without a clock.
- *     peak_s: Seconds of its peak.
- *     end_s: Seconds of its last alarm.
+ *     times: Seconds of its first alarm, its peak and its last alarm; none without a clock.
  */
 export interface EventData {
   start: number;
   end: number;
   peak: number;
   score: number;
-  start_s: number | null;
-  peak_s: number | null;
-  end_s: number | null;
+  times: [number, number, number] | null;
 }
 
 /**
