@@ -129,12 +129,15 @@ class RunFolder:
         Returns:
             ``dataset``, ``data_fingerprint``, ``recipe``, ``seed``, ``git``; ``from``, the ``name``, ``version`` and
             ``sha256`` of the detector that the run started from, ``None`` if from random weights; ``options``, the
-            recipe's sections ``data``, ``training`` and ``scoring``. ``None`` if the folder does not say.
+            recipe's sections ``data``, ``training`` and ``scoring``; ``trained_on``, what the videos are known by that
+            it and what it started from were trained on (``keras_vad.data.keys_of_training``), ``None`` if one of them
+            does not tell. ``None`` if the folder does not say.
         """
         if not self.started:
             return None
         stored = self.config()
-        about = {key: stored.get(key) for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "from")}
+        known = ("dataset", "data_fingerprint", "recipe", "seed", "git", "from", "trained_on")
+        about = {key: stored.get(key) for key in known}
         return {**about, "options": {key: stored.get(key) for key in ("data", "training", "scoring")}}
 
     def calibration(self) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--false-alarms-per-hour", type=float, metavar="R", help="alarms that normal footage may raise")
     how.add_argument("--alarm-quantile", type=float, metavar="Q", help="share of normal frames below the boundary")
+    options.add_boundary(parser)
     options.add_fps(parser)
     add("--name", required=True, help="export the calibrated model to the zoo under this name, as its next version")
     options.add_json(parser, "the figures")
@@ -40,16 +41,17 @@ def run(args: argparse.Namespace) -> int:
 
     load_tensorflow()
     from keras_vad.artifacts.saved_model import export
-    from keras_vad.data import FrameCache, held_out_of_run
+    from keras_vad.data import FrameCache, unseen_footage
     from keras_vad.scoring.calibrate import told_calibration
 
     detector = trained.load()
     cache = FrameCache()
-    held_out = [] if trained.run is None else held_out_of_run(trained.run, dataset)
-    videos = [cache.get(video, detector.window.size) for video in held_out or dataset.train_videos()]
+    normal, notes = unseen_footage(trained.origin.training, dataset)
+    videos = [cache.get(video, detector.window.size) for video in normal]
     quantile = {} if args.alarm_quantile is None else {"alarm_quantile": args.alarm_quantile}
-    report = detector.calibrate(videos, false_alarms_per_hour=args.false_alarms_per_hour, fps=args.fps, **quantile)
-    print("\n".join(told_calibration(report)))
+    promise = {"false_alarms_per_hour": args.false_alarms_per_hour, "boundary": args.boundary or "empirical"}
+    report = detector.calibrate(videos, **promise, fps=args.fps, **quantile)
+    print("\n".join([*(f"note: {note}" for note in notes), *told_calibration(report)]))
     version = export(detector, args.zoo, args.name, calibration=report, training=trained.origin.training)
     if args.json is not None:
         write_text(args.json, json.dumps(report, indent=2) + "\n")

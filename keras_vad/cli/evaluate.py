@@ -190,17 +190,14 @@ def _told(row: dict[str, Any]) -> list[str]:
     def percent(key: str) -> str:
         return "–" if row[key] is None else f"{100 * row[key]:.1f}"
 
-    def number(key: str, unit: str) -> str:
-        return f"– {unit}" if row[key] is None else f"{row[key]:.3g} {unit}"
+    from keras_vad.evaluation.event_figures import told_events
 
     lines = [
         f"AUROC {percent('auroc_micro')} %, 95 % interval over the videos {percent('auroc_micro_low')} to "
         f"{percent('auroc_micro_high')}.",
-        f"At the alarm boundary: accuracy {percent('accuracy')} %, F1 {percent('f1')} %, "
-        f"{percent('false_positive_rate')} % of the normal frames flagged.",
-        f"Alarms: {row['events_found']} of {row['events']} events found, {row['false_alarms']} false "
-        f"({number('false_alarms_per_hour', 'an hour')}), delay {number('detection_delay_s', 's')}; by persistence "
-        f"{row['persistent_found']} found, {row['persistent_false']} false.",
+        f"At the alarm boundary: accuracy {percent('accuracy')} %, F1 {percent('f1')} % (flagging every frame: "
+        f"{percent('f1_throughout')} %), {percent('false_positive_rate')} % of the normal frames flagged.",
+        *told_events(row),
     ]
     if row["pixel_auroc"] is not None:
         lines.append(f"Maps: pixel AUROC {percent('pixel_auroc')}, RBDC {percent('rbdc')}, TBDC {percent('tbdc')} %.")

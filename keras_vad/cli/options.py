@@ -96,6 +96,16 @@ def add_stores(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_boundary(parser: argparse.ArgumentParser) -> None:
+    """``--boundary``."""
+    parser.add_argument(
+        "--boundary",
+        choices=["empirical", "tail"],
+        help="how the boundary for a promised rate is found: by the scores that the footage shows, or by their tail "
+        "(default: empirical)",
+    )
+
+
 def add_fps(parser: argparse.ArgumentParser) -> None:
     """``--fps``."""
     parser.add_argument("--fps", type=above_zero, metavar="F", help="frames a second of videos that do not tell theirs")

@@ -80,7 +80,11 @@ def run(args: argparse.Namespace) -> int:
     if scores.time_s is None:
         note = f"note: {video.name} has no clock, so its frames have numbers and no seconds; give --fps."
         print(note, file=sys.stderr)
-    alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm."
+    from keras_vad.scoring.events import alarm_events, doubt_of
+
+    events = len(alarm_events(scores))
+    alarms = f"{len(scores)} frames scored, {int(scores.alarm.sum())} with an alarm, "
+    alarms += "1 event." if events == 1 else f"{events} events."
     if args.csv is not None:
         write_csv(args.csv, scores)
         print(f"{args.csv}: {alarms}")
@@ -98,7 +102,16 @@ def run(args: argparse.Namespace) -> int:
 
         count = write_overlay(args.overlay, video, scores, overwrite=args.overwrite)
         print(f"{args.overlay}: {count} frames.")
+    doubt = doubt_of([scores], _trained_on(trained))
+    if doubt is not None:
+        print(f"note: {doubt}")
     return 0
+
+
+def _trained_on(trained: "Sequence[TrainedDetector]") -> str | None:
+    """The public data set that all were trained on, if they tell of one."""
+    told = {(one.origin.training or {}).get("dataset") for one in trained}
+    return told.pop() if len(told) == 1 and "folder" not in told else None
 
 
 def _score_served(

@@ -24,7 +24,7 @@ from keras_vad.errors import VadError
 if TYPE_CHECKING:
     from keras_vad.presets.resolve import TrainedDetector
 
-_OF_TRAINING = ("epochs", "batch_size", "precision", "false_alarms_per_hour")
+_OF_TRAINING = ("epochs", "batch_size", "precision", "false_alarms_per_hour", "boundary")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, metavar="N", help="windows of a batch, on all devices together")
     add("--precision", help="precision of training: float32, mixed_bfloat16 or mixed_float16")
     add("--false-alarms-per-hour", type=float, metavar="R", help="alarms that held-out normal video may raise per hour")
+    options.add_boundary(parser)
     options.add_fps(parser)
     one_or_more = parser.add_mutually_exclusive_group()
     one_or_more.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")

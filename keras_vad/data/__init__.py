@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keras_vad.data.cache import CachedFrames, FrameCache
     from keras_vad.data.datasets import DATASETS, open_dataset
     from keras_vad.data.shapes import make_shapes
-    from keras_vad.data.splits import held_out_of_run, hold_out
+    from keras_vad.data.splits import held_out_of_run, hold_out, keys_of_training, unseen_footage
     from keras_vad.data.video import ArrayFrames, Clip, FrameFolder, FrameSource, Labels, Video, VideoFile, open_video
     from keras_vad.data.windows import steps_per_epoch, window_dataset
 
@@ -28,6 +28,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "make_shapes": "keras_vad.data.shapes",
         "held_out_of_run": "keras_vad.data.splits",
         "hold_out": "keras_vad.data.splits",
+        "keys_of_training": "keras_vad.data.splits",
+        "unseen_footage": "keras_vad.data.splits",
         "ArrayFrames": "keras_vad.data.video",
         "Clip": "keras_vad.data.video",
         "FrameFolder": "keras_vad.data.video",

@@ -1,6 +1,7 @@
 """Splits that keep neighbouring frames together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,54 @@ def held_out_of_run(run: RunFolder, dataset: VideoDataset) -> list[Video]:
     if not config or config.get("data_fingerprint") != dataset.fingerprint():
         return []
     return hold_out(dataset.train_videos(), config["data"]["validation_share"], config["seed"])[1]
+
+
+def keys_of_training(dataset: VideoDataset, share: float, seed: int) -> list[str]:
+    """What the files of the training videos that ``hold_out`` leaves are known by, whatever their names; sorted."""
+    names = {video.name for video in hold_out(dataset.train_videos(), share, seed)[0]}
+    return sorted({_key(video) for video in dataset.train_videos() if video.name in names})
+
+
+def unseen_footage(training: Mapping[str, Any] | None, dataset: VideoDataset) -> tuple[list[Video], list[str]]:
+    """The normal videos of a data set that a detector was not trained on, as far as its origin tells.
+
+    Args:
+        training: Where its weights come from, see ``RunFolder.training``; ``None`` if nothing says so.
+        dataset: Its training videos are the normal footage.
+
+    Returns:
+        The videos, and sentences on what was left out or cannot be told.
+
+    Raises:
+        VadError: If the detector was trained on all of them.
+    """
+    videos = dataset.train_videos()
+    options = (training or {}).get("options") or {}
+    if training is not None and training.get("data_fingerprint") == dataset.fingerprint() and options.get("data"):
+        held_out = hold_out(videos, options["data"]["validation_share"], training["seed"])[1]
+        if len(videos) == 1:
+            return held_out, [f"only the end of {videos[0].name} is taken, which the model was not trained on."]
+        return held_out, [f"{len(held_out)} of {len(videos)} videos are taken: the model was trained on the others."]
+    seen = (training or {}).get("trained_on")
+    if seen is None:
+        return videos, [
+            "nothing says which videos the model was trained on; if some of these are among them, its scores of them "
+            "are too low, and so is the boundary: give footage that is new to it."
+        ]
+    unseen = [video for video in videos if _key(video) not in seen]
+    if not unseen:
+        raise VadError(
+            f"the model was trained on all {len(videos)} videos, and its scores of them are too low for a boundary; "
+            "give normal footage that is new to it."
+        )
+    left_out = [video.name for video in videos if _key(video) in seen]
+    if not left_out:
+        return unseen, []
+    return unseen, [f"left out, as the model was trained on them: {', '.join(left_out)}."]
+
+
+def _key(video: Video) -> str:
+    return video.frames.content_key()[:16]
 
 
 def _cut(video: Video, share: float) -> tuple[list[Video], list[Video]]:

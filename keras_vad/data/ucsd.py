@@ -2,12 +2,14 @@
 
 Layout: ``Train/Train001/001.tif``, ``Test/Test001/001.tif``, pixel masks ``Test/Test001_gt/001.bmp``, and frame ranges
 in one ``Test/*.m`` file, a line ``TestVideoFile{end+1}.gt_frame = [61:180];`` for each test clip. Any image type will
-do.
+do, for masks too: what counts is above half of what their clip's brightest pixel has, so that edges that a JPEG has
+blurred stay where they were.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +101,7 @@ class PixelMasks:
     """The pixel masks of one clip, read when asked for.
 
     Args:
-        paths: One image a frame, in order; anything but 0 is anomalous.
+        paths: One image a frame, in order; a pixel above half of the highest value in all of them is anomalous.
         clip: The frames they belong to.
     """
 
@@ -114,14 +116,24 @@ class PixelMasks:
             VadError: If the mask is not the size of the frames.
         """
         path = self._paths[frame]
-        image = read_image(path)
-        mask = (image if image.ndim == 2 else image.max(axis=-1)) > 0
+        mask = _values(path) > self._half
         if mask.shape != self._clip.size:
             raise VadError(
                 f"the mask {path} is {mask.shape[1]}x{mask.shape[0]}, but the frames in {self._clip.path} are "
                 f"{self._clip.size[1]}x{self._clip.size[0]}; unpack the data set again."
             )
         return mask
+
+    @cached_property
+    def _half(self) -> float:
+        """Of the clip, not of each mask: in one without anomaly the brightest pixel is what a codec made of black."""
+        return max(int(_values(path).max()) for path in self._paths) / 2
+
+
+def _values(path: Path) -> np.ndarray:
+    """A mask image as one number a pixel, (H, W)."""
+    image = read_image(path)
+    return image if image.ndim == 2 else image.max(axis=-1)
 
 
 def _find(data_dir: Path, expected: UCSDCounts | None) -> Path:

@@ -28,6 +28,7 @@ from keras_vad.evaluation.regions import (
 from keras_vad.evaluation.trivial import trivial_scores
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import by_method
+from keras_vad.scoring.clock import times_at
 from keras_vad.scoring.combine import combine
 from keras_vad.scoring.maps import reduce_maps
 from keras_vad.scoring.rescale import rescaled_sum
@@ -143,6 +144,7 @@ def evaluate(
 
     series: dict[tuple[str, str], list[ScoreSeries]] = {}
     own: list[VideoScores] = []
+    clocks: list[np.ndarray | None] = []
     regions = _Regions()
     seconds = 0.0
     for video, (_, video_truth) in zip(track(test_videos), labelled, strict=True):
@@ -154,6 +156,8 @@ def evaluate(
                 f"the test video {video.name} has {n_frames} frames, but {len(video_labels)} labels; each frame "
                 "needs one: check that the data set is complete."
             )
+        clock = next(iter(frames.values())).times
+        clocks.append(times_at(n_frames, fps) if clock is None else clock)
         size = map_size if video_truth.mask is None else evaluation_size(*video_truth.mask(0).shape)
         started = time.perf_counter()
         each_scores = {
@@ -176,7 +180,6 @@ def evaluate(
             series[name, FRAME_SCORES] = each
 
     about["frames_per_second"] = round(sum(map(len, labels)) / seconds, 1)
-    rates = [video.fps or fps for video in test_videos]
     where = regions.figures()
     names = [video.name for video in test_videos]
     rows: list[dict[str, Any]] = []

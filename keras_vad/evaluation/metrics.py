@@ -13,7 +13,7 @@ from keras_vad.errors import VadError
 from keras_vad.scoring.series import finite_scores
 
 #: What ``rates_at`` gives.
-RATES = ("accuracy", "false_positive_rate", "true_positive_rate", "precision", "f1")
+RATES = ("accuracy", "false_positive_rate", "true_positive_rate", "precision", "f1", "f1_throughout")
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float | None:
@@ -109,10 +109,13 @@ def rates_at(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[s
         normal frames that is flagged. ``true_positive_rate``: share of the anomalous frames that is flagged (recall).
         ``precision``: share of the flagged frames that is anomalous. ``f1``: harmonic mean of these two. A share of
         frames that do not exist is ``None``, and so is ``f1`` where no frame is anomalous or flagged.
+        ``f1_throughout``: the F1 of flagging every frame, which a score must beat to have told anything; ``None`` where
+        none is anomalous.
 
     Example:
     >>> rates_at(np.array([False, False, True, True]), np.array([0.2, 0.6, 0.4, 0.9]), threshold=0.5)
-    {'accuracy': 0.5, 'false_positive_rate': 0.5, 'true_positive_rate': 0.5, 'precision': 0.5, 'f1': 0.5}
+    {'accuracy': 0.5, 'false_positive_rate': 0.5, 'true_positive_rate': 0.5, 'precision': 0.5, 'f1': 0.5, \
+'f1_throughout': 0.6666666666666666}
     """
     labels, scores = _checked(labels, scores)
     flagged = scores > threshold
@@ -128,6 +131,7 @@ def rates_at(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[s
         "true_positive_rate": share(labels),
         "precision": hits / int(flagged.sum()) if flagged.any() else None,
         "f1": 2 * hits / both if both else None,
+        "f1_throughout": 2 * int(labels.sum()) / (len(labels) + int(labels.sum())) if labels.any() else None,
     }
 
 

@@ -86,7 +86,7 @@ def evaluate_series(
     *,
     rescaling: str = "min_max",
     smoothing: int = 1,
-    fps: Sequence[float | None] | None = None,
+    times: Sequence[np.ndarray | None] | None = None,
 ) -> dict[str, Any]:
     """Measure one score on all test videos under one protocol.
 
@@ -96,7 +96,8 @@ def evaluate_series(
         protocol: Key of ``PROTOCOLS``.
         rescaling: The paper's per-video rescaling (``keras_vad.scoring.rescale``); only ``paper`` uses it.
         smoothing: Causal mean over so many frames, before any rescaling; 1 is none.
-        fps: Of each video, frames a second, ``None`` where unknown; ``None`` if all are.
+        times: Of each video, float64 (n_i,), seconds of every frame, ``None`` without a clock; ``None`` if no video has
+            one.
 
     Returns:
         A JSON-serialisable row:
@@ -141,7 +142,7 @@ def evaluate_series(
     if calibrated:
         index = [video.frame_index for video in series]
         alarms = metrics.rates_at(pooled_labels, pooled_scores, ALARM_BOUNDARY)
-        alarms |= event_figures(labels, index, scores, fps or [None] * len(series))
+        alarms |= event_figures(labels, index, scores, times or [None] * len(series))
     return {
         "protocol": protocol,
         "smoothing": smoothing,

@@ -32,16 +32,17 @@ import numpy as np
 from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboid_table import render_cuboids
+from keras_vad.evaluation.event_figures import told_time
 from keras_vad.evaluation.preset_table import render_presets
 from keras_vad.evaluation.steps import read_steps, render_steps
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
 _FIGURES = ("auroc_micro", "auroc_micro_low", "auroc_micro_high", "auroc_macro", "ap", "eer", "accuracy", "f1")
-_EVENTS = ("events", "events_found", "false_alarms", "false_alarms_per_hour", "detection_delay_s")
+_EVENTS = ("events", "events_found", "false_alarms", "normal_hours", "false_alarms_per_hour", "alarmed_normal_share")
 _WHERE = ("pixel_auroc", "rbdc", "tbdc")
 _COST = ("parameters", "macs_per_frame", "frames_per_second")
 COLUMNS = (
-    *(*KEY, *_FIGURES, *_EVENTS, "persistent_found", "persistent_false", *_WHERE),
+    *(*KEY, *_FIGURES, *_EVENTS, "detection_delay_s", "persistent_found", "persistent_false", *_WHERE),
     *("frames", "data_fingerprint", *_COST, "tf", "keras", "git", "log"),
 )
 
@@ -61,9 +62,18 @@ _MARKER = re.compile(r"^<!-- results:(?:begin|end)\b", re.MULTILINE)
 def read_results(path: Path) -> list[dict[str, str]]:
     """The rows of the table of results; none if there is no such file.
 
+    A column that the table does not have yet is empty, unless it is one of ``KEY``.
+
     Raises:
-        VadError: If its columns are not ``COLUMNS``.
+        VadError: If it has others than ``COLUMNS``.
     """
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            there = next(csv.reader(file), [])
+        if set(KEY) <= set(there):
+            columns = tuple(column for column in COLUMNS if column in there)
+            rows = _read_csv(path, columns, "move it away and evaluate again")
+            return [dict.fromkeys(COLUMNS, "") | row for row in rows]
     return _read_csv(path, COLUMNS, "move it away and evaluate again")
 
 
@@ -309,8 +319,17 @@ def render_alarms(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str 
     groups = _grouped(rows, "model", "recipe")
     if not groups:
         return "No results yet.\n"
-    header = ["model", "recipe", "seeds", "AUROC (95 % interval)", "F1", "events found", "false alarms", "delay, s"]
-    header += ["by persistence: found, false", "pixel AUROC", "RBDC", "TBDC", "M MACs a frame", "frames a second"]
+    header = ["model", "recipe", "seeds", "AUROC (95 % interval)", "F1", "events found", "false alarms"]
+    header += [
+        "normal time under alarm",
+        "delay, s",
+        "by persistence: found, false",
+        "pixel AUROC",
+        "RBDC",
+        "TBDC",
+        "M MACs a frame",
+        "frames a second",
+    ]
     lines = [f"| {' | '.join(header)} |", "|---|---|---|" + "--:|" * (len(header) - 3)]
     for (model, recipe), group in sorted(groups.items(), key=lambda one: (_is_trivial(one[1][0]), one[0])):
 
@@ -319,15 +338,20 @@ def render_alarms(rows: Sequence[Mapping[str, str]], dataset: str, to_root: str 
             return f"{np.mean(values):.{digits}f}" if values else "–"
 
         low, middle, high = (mean(f"auroc_micro{end}", 100) for end in ("_low", "", "_high"))
-        false = mean("false_alarms") + (
-            f" ({mean('false_alarms_per_hour', digits=0)} an hour)" if _has_rate(group) else ""
-        )
+        false, alarmed = mean("false_alarms"), mean("alarmed_normal_share", 100)
+        if group[0]["normal_hours"]:
+            false += f" in {told_time(float(group[0]['normal_hours']))}"
+            alarmed = f"{mean('alarmed_normal_share', 3600, digits=0)} s an hour"
+        elif alarmed != "–":
+            alarmed += " % of frames"
+        if _has_rate(group):
+            false += f" ({mean('false_alarms_per_hour', digits=0)} an hour)"
         cells = [f"`{model}`", recipe or "–", _seeds(group, to_root), f"{middle} ({low} to {high})"]
         if group[0]["events"]:
             cells += [_mean_and_deviation(group, "f1"), f"{mean('events_found')} of {group[0]['events']}", false]
-            cells += [mean("detection_delay_s"), f"{mean('persistent_found')}, {mean('persistent_false')}"]
+            cells += [alarmed, mean("detection_delay_s"), f"{mean('persistent_found')}, {mean('persistent_false')}"]
         else:
-            cells += ["–"] * 5
+            cells += ["–"] * 6
         cells += [_mean_and_deviation(group, figure) for figure in _WHERE]
         cells += [mean("macs_per_frame", 1e-6), mean("frames_per_second", digits=0)]
         lines.append(f"| {' | '.join(cells)} |")

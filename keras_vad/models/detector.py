@@ -19,10 +19,11 @@ from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
 from keras_vad.layers.frames import resize_each, resize_frames
 from keras_vad.models.checks import check_above, check_choice
-from keras_vad.scoring.alarms import boundary_for_rate, check_rate
 from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
 from keras_vad.scoring.chunks import iter_chunks
+from keras_vad.scoring.clock import durations, times_at
 from keras_vad.scoring.rescale import RescaledPart
+from keras_vad.scoring.promise import promised_boundary
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, score_in_chunks
 from keras_vad.window import Window
 
@@ -425,6 +426,7 @@ class VideoAnomalyDetector(keras.Model):
         *,
         alarm_quantile: float = 0.99,
         false_alarms_per_hour: float | None = None,
+        boundary: str = "empirical",
         fps: float | None = None,
     ) -> dict[str, Any]:
         """Set the alarm boundary, where calibrated scores are 0.5, by normal footage alone.
@@ -434,21 +436,25 @@ class VideoAnomalyDetector(keras.Model):
             alarm_quantile: Share of their frames at or below the boundary, in (0, 1).
             false_alarms_per_hour: Alarms per hour that they may raise, in place of a quantile; frames above the
                 boundary that are at most 50 frames apart are one alarm (``keras_vad.scoring.alarms``).
+            boundary: How the boundary for a promised rate is found: ``empirical``, an observed score, or ``tail``, from
+                the tail of the scores, for rates far below one alarm in the footage (``keras_vad.scoring.promise``).
             fps: Frames a second of videos that do not tell theirs.
 
         Returns:
             ``alarm_quantile`` that resulted, ``boundary`` (a raw score), ``normal_videos``, ``normal_frames``,
-            ``normal_hours`` (``None`` where a frame rate is unknown); for a promised rate also ``rate_check``, how it
-            fares on videos that did not set the boundary (``None`` with one video), as plain values.
+            ``normal_hours`` (``None`` where a frame rate is unknown); for a promised rate also what
+            ``promised_boundary`` says of it, as plain values.
 
         Raises:
-            VadError: If there are no videos, or a rate is promised and the frame rate of a video is unknown.
+            VadError: If there are no videos, or a rate is promised and the frame rate of a video is unknown or the
+                footage too short for the tail.
         """
         if len(held_out) == 0:
             raise VadError("calibration got no videos, but needs at least one with normal footage.")
-        scores = [self.score_video(video).raw for video in held_out]
-        rates = [frame_rate_of(video) or fps for video in held_out]
-        known = [len(one) / rate for one, rate in zip(scores, rates, strict=True) if rate]
+        videos = [self.score_video(video) for video in held_out]
+        scores = [video.raw for video in videos]
+        clocks = [times_at(len(one), fps) if one.time_s is None else one.time_s for one in videos]
+        known = [float(durations(clock).sum()) for clock in clocks if clock is not None]
         raw = np.concatenate(scores)
         report: dict[str, Any] = {}
         if false_alarms_per_hour is not None:
@@ -457,11 +463,9 @@ class VideoAnomalyDetector(keras.Model):
                     "the frame rate of the normal footage is unknown, but false alarms per hour need it; give it "
                     "(--fps, frames a second)."
                 )
-            boundary = boundary_for_rate(scores, sum(known), false_alarms_per_hour)
-            alarm_quantile = float(np.mean(raw <= boundary))
-            check = check_rate(scores, known, false_alarms_per_hour)
-            report = {"false_alarms_per_hour": false_alarms_per_hour, "rate_check": check and check.to_dict()}
-            knots, levels = calibration_knots(raw, alarm_quantile, boundary)
+            level, report = promised_boundary(scores, known, false_alarms_per_hour, boundary)
+            alarm_quantile = float(np.mean(raw <= level))
+            knots, levels = calibration_knots(raw, alarm_quantile, level)
         else:
             knots, levels = calibration_knots(raw, alarm_quantile)
         self.calibration_raw.assign(knots)
@@ -599,13 +603,6 @@ def frames_of(video: VideoLike) -> Iterable[np.ndarray]:
     if isinstance(video, str | Path):
         video = open_video(video)
     return video.frames if isinstance(video, Video) else video
-
-
-def frame_rate_of(video: VideoLike) -> float | None:
-    """Frames a second of a video that tells them, else ``None``."""
-    if isinstance(video, str | Path):
-        video = open_video(video)
-    return getattr(video, "fps", None)
 
 
 class _Scorer:

@@ -29,7 +29,9 @@ _FIGURES = (
     "events",
     "events_found",
     "false_alarms",
+    "normal_hours",
     "false_alarms_per_hour",
+    "alarmed_normal_share",
     "frames",
 )
 _INTENDED_USE = (

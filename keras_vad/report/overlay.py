@@ -118,7 +118,7 @@ class _Painter:
         self.video, self.scores = video, scores
         self.scale = HeatScale.of([scores])
         self.colours = heat_colours().astype(np.float32)
-        self.events = alarm_events(scores, video.fps)
+        self.events = alarm_events(scores)
         self.index_of = {int(number): index for index, number in enumerate(scores.frame_index)}
         self.last = int(scores.frame_index[-1])
         self.times = video.times

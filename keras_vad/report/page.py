@@ -13,6 +13,7 @@ import numpy as np
 from keras_vad.common.files import write_text
 from keras_vad.data.video import Video
 from keras_vad.errors import VadError
+from keras_vad.evaluation.event_figures import event_figures
 from keras_vad.report.curves import Buckets, intervals
 from keras_vad.report.embed import EmbeddedVideo, embed, frame_order
 from keras_vad.report.heat import HeatScale, heat_colours
@@ -29,7 +30,7 @@ from keras_vad.report.page_data import (
     VideoFacts,
 )
 from keras_vad.report.roc import Roc, roc_of
-from keras_vad.scoring.events import Event, alarm_events
+from keras_vad.scoring.events import Event, alarm_events, doubt_of
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, finite_scores
 
 MAX_BYTES = 20_000_000
@@ -64,9 +65,16 @@ class ReportedVideo:
             )
 
     @cached_property
+    def times(self) -> np.ndarray | None:
+        """Seconds of each scored frame, float64 (m,); ``None`` without a clock."""
+        if self.scores.time_s is not None or self.video.times is None:
+            return self.scores.time_s
+        return self.video.times[self.scores.frame_index]
+
+    @cached_property
     def events(self) -> list[Event]:
         """See ``alarm_events``."""
-        return alarm_events(self.scores, self.video.fps)
+        return alarm_events(self.scores, self.times)
 
     @property
     def length(self) -> int:
@@ -140,6 +148,7 @@ def write_report(
     page = environment.from_string((folder / "page.html").read_text("utf-8")).render(
         title=title,
         summary=_summary(videos, roc),
+        doubt=None if any(one.labels is not None for one in videos) else doubt_of([one.scores for one in videos]),
         about={name: value for name, value in about.items() if value not in (None, "")},
         config=config,
         labelled=any(one.labels is not None for one in videos),
@@ -176,13 +185,17 @@ def _facts(one: ReportedVideo) -> VideoFacts:
         anomalous=None if labels is None else int(labels.sum()),
         auroc=None if roc is None else roc.auroc,
         truth=None if labels is None else intervals(labels),
-        events=[
-            EventData(start=event.start, end=event.end, peak=event.peak, score=round(event.score, 4))
-            for event in one.events
-        ],
+        events=[_event(event) for event in one.events],
         at=scores.frame_index[buckets.starts].tolist(),
         curves=curves,
     )
+
+
+def _event(event: Event) -> EventData:
+    times = None
+    if event.start_s is not None and event.peak_s is not None and event.end_s is not None:
+        times = event.start_s, event.peak_s, event.end_s
+    return EventData(start=event.start, end=event.end, peak=event.peak, score=round(event.score, 4), times=times)
 
 
 def _video(facts: VideoFacts, one: ReportedVideo, pictures: EmbeddedVideo) -> VideoData:
@@ -217,6 +230,7 @@ def _summary(videos: Sequence[ReportedVideo], roc: Roc | None) -> list[tuple[str
         ("frames with an alarm", f"{alarms:,} ({alarms / scored:.0%})"),
         ("events", f"{sum(len(one.events) for one in videos)}"),
     ]
+    figures += _against_truth([one for one in videos if one.labels is not None])
     if roc is None:
         return [*figures, ("highest score", f"{highest:.2f}")]
     false, true = roc.operating_point
@@ -224,8 +238,28 @@ def _summary(videos: Sequence[ReportedVideo], roc: Roc | None) -> list[tuple[str
         *figures,
         ("AUROC", f"{100 * roc.auroc:.1f} %"),
         ("anomalous frames found", f"{true:.0%}"),
-        ("false alarms, of normal frames", f"{false:.0%}"),
+        ("normal frames flagged", f"{false:.0%}"),
     ]
+
+
+def _against_truth(videos: Sequence[ReportedVideo]) -> list[tuple[str, str]]:
+    """What events are worth to who is called by them, of the videos with labels."""
+    labels = [one.labels for one in videos if one.labels is not None]
+    if not labels:
+        return []
+    row = event_figures(
+        labels,
+        [one.scores.frame_index for one in videos],
+        [one.scores.calibrated for one in videos],
+        [one.video.times for one in videos],
+    )
+    figures = [
+        ("found of the ground truth's events", f"{row['events_found']} of {row['events']}"),
+        ("false alarms", f"{row['false_alarms']}"),
+    ]
+    if row["alarmed_normal_share"] is not None:
+        figures.append(("of normal time under alarm", f"{row['alarmed_normal_share']:.0%}"))
+    return figures
 
 
 def _embed_within(room: int, videos: Sequence[ReportedVideo], scale: HeatScale | None) -> list[EmbeddedVideo]:

@@ -24,16 +24,18 @@ class EventData(TypedDict):
     """An event.
 
     Args:
-        start: Its first frame.
-        end: The frame behind its last.
+        start: The frame of its first alarm.
+        end: The frame behind its last alarm.
         peak: The frame with its highest score.
         score: That score, in [0, 1].
+        times: Seconds of its first alarm, its peak and its last alarm; none without a clock.
     """
 
     start: int
     end: int
     peak: int
     score: float
+    times: tuple[float, float, float] | None
 
 
 class VideoFacts(TypedDict):

@@ -7,9 +7,10 @@ a hundred is above it), lo = Q(0), hi = Q(1). The calibrated score C(r) of a raw
 * above hi: y + (1 - y) z / (1 + z), with y = C(hi) and z = (r - hi) / (hi - lo);
 * below lo: y / (1 + z), with y = C(lo) and z = (lo - r) / (hi - lo).
 
-So 0.5 is exactly Q(a), an observed score, and at most a share 1 - a of the normal frames is above it. C increases
-strictly as far as float32 can tell, which keeps rankings (and AUROC). The tails are hyperbolas, not exponentials, for
-that reason: anomalies often score ten times the largest normal score, where an exponential has long been 1 in float32.
+So 0.5 is exactly Q(a), an observed score (or a boundary above all of them, from the tail of the scores), and at most a
+share 1 - a of the normal frames is above it. C increases strictly as far as float32 can tell, which keeps rankings (and
+AUROC). The tails are hyperbolas, not exponentials, for that reason: anomalies often score ten times the largest normal
+score, where an exponential has long been 1 in float32.
 
 Ties: knots of equal score become one, with 0.5 if Q(a) is among them and their mean level otherwise. If all normal
 scores are equal, that score gets 0.5, and the tails take its size (or 1 if it is 0) for hi - lo.
@@ -22,12 +23,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.series import ALARM_BOUNDARY, finite_scores
+from keras_vad.scoring.series import ALARM_BOUNDARY, LOWEST_LEVEL, finite_scores
 
 N_KNOTS = 128
 
 _KNOTS_UP_TO_ALARM = 96
-_LOWEST_LEVEL = 0.05
 _HIGHEST_LEVEL = 0.6
 _EPSILON = 2.0**-24  # 1 - 2**-24 is the largest float32 below 1
 
@@ -41,8 +41,8 @@ def calibration_knots(
         normal_scores: (n,), raw scores of normal frames that the model was not trained on, n >= 1.
         alarm_quantile: Share of normal frames that shall stay at or below the alarm boundary, in (0, 1); 1 is allowed
             with ``boundary``.
-        boundary: The alarm boundary itself, one of the scores, if it is known; ``alarm_quantile`` is then the share of
-            scores at or below it.
+        boundary: The alarm boundary itself, one of the scores or above them, if it is known; ``alarm_quantile`` is
+            then the share of scores at or below it.
 
     Returns:
         x: float32 (128,), raw scores, non-decreasing. When scores tie, the last knot is repeated at the end.
@@ -65,7 +65,7 @@ def calibration_knots(
     share = np.concatenate([below * alarm_quantile, alarm_quantile + above * (1 - alarm_quantile)])
     level = np.concatenate(
         [
-            _LOWEST_LEVEL + (ALARM_BOUNDARY - _LOWEST_LEVEL) * below,
+            LOWEST_LEVEL + (ALARM_BOUNDARY - LOWEST_LEVEL) * below,
             _level_above(above),
         ]
     )
@@ -153,19 +153,41 @@ def told_calibration(report: Mapping[str, Any]) -> list[str]:
     ]
     if "false_alarms_per_hour" not in report:
         return lines
-    promised, check = report["false_alarms_per_hour"], report["rate_check"]
-    if hours * promised < 1:
+    promised, check, by = report["false_alarms_per_hour"], report["rate_check"], report["boundary_by"]
+    empirical, tail = report["boundaries"]["empirical"], report["boundaries"]["tail"]
+    told_tail = (
+        "the footage has too few peaks of the score for one from its tail"
+        if tail is None
+        else f"from the tail of its {tail['peaks']} highest peaks {tail['boundary']:.6g} (95 % interval of the rate "
+        f"there {tail['low_per_hour']:.2g} to {tail['high_per_hour']:.2g} an hour)"
+    )
+    lines.append(
+        f"boundary for {promised:g} false alarms an hour by the scores that the footage shows {empirical:.6g}, "
+        f"{told_tail}; taken is the {'former' if by == 'empirical' else 'latter'}."
+    )
+    too_short = hours * promised < 1 and by == "empirical"
+    if too_short:
         lines.append(
             f"note: {promised:g} an hour is less than one alarm in this footage; no normal frame of it is above the "
-            f"boundary, but to measure so low a rate takes {1 / promised:.2g} h of normal footage or more."
+            f"boundary, but to measure so low a rate takes {1 / promised:.2g} h of normal footage or more. A boundary "
+            "from the tail (--boundary tail) reckons with scores that the footage does not show."
         )
     if check is None:
-        lines.append("note: one video alone cannot check the promise; give several.")
-    else:
-        kept = "kept" if check["kept"] else "NOT kept: the footage differs from video to video; give more of it"
         lines.append(
-            f"promised {promised:g} false alarms an hour; videos left out in turn raised {check['alarms']} in "
-            f"{check['hours']:.2f} h, {check['seen_per_hour']:.3g} an hour (95 % interval {check['low_per_hour']:.3g} "
-            f"to {check['high_per_hour']:.3g}): {kept}."
+            "note: too few videos, or too short ones, to check the promise on one that did not set the boundary; give "
+            "more."
         )
+        return lines
+    reason = "the footage is too short for so low a rate" if too_short else "the footage differs from video to video"
+    verdict = {
+        True: "kept",
+        False: f"NOT kept: {reason}; give more of it" + (", or take --boundary tail" if too_short else ""),
+        None: f"cannot be told from so little footage; {check['hours_to_tell']:.2g} h would tell",
+    }
+    under_alarm = f", under alarm for {100 * check['alarmed_share']:.1f} % of the time" if check["alarms"] else ""
+    lines.append(
+        f"promised {promised:g} false alarms an hour; videos left out in turn raised {check['alarms']} in "
+        f"{check['hours']:.2f} h, {check['seen_per_hour']:.3g} an hour (95 % interval {check['low_per_hour']:.3g} "
+        f"to {check['high_per_hour']:.3g}){under_alarm}: {verdict[check['kept']]}."
+    )
     return lines

@@ -11,6 +11,9 @@ from keras_vad.scoring.maps import reduce_maps
 from keras_vad.window import Window
 
 ALARM_BOUNDARY = 0.5  # of calibrated scores
+LOWEST_LEVEL = 0.05  # calibrated score of the lowest normal score that a calibration saw
+#: How the alarm boundary for a promised rate is found: the lowest observed score that keeps it, or the tail of scores.
+BOUNDARIES = ("empirical", "tail")
 PART_PREFIX = "part/"
 
 

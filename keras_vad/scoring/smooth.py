@@ -26,7 +26,9 @@ def causal_mean(scores: np.ndarray, frames: int) -> np.ndarray:
     if frames < 1:
         raise VadError(f"smoothing is over {frames} frames, but must be over at least 1 (no smoothing).")
     scores = finite_scores(scores, "smoothing")
-    sums = np.concatenate([[0.0], np.cumsum(scores)])
-    stop = np.arange(1, len(scores) + 1)
-    start = np.maximum(stop - frames, 0)
-    return (sums[stop] - sums[start]) / (stop - start)
+    # The oldest first, as the client adds them; differences of sums from the start would err in the last bits, and put
+    # scores that are all exactly at the alarm boundary above it.
+    sums = np.zeros(len(scores))
+    for lag in reversed(range(min(frames, len(scores)))):
+        sums[lag:] += scores[: len(scores) - lag]
+    return sums / np.minimum(np.arange(1, len(scores) + 1), frames)

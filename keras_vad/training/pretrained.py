@@ -18,7 +18,7 @@ _EPOCHS_SHARE = 0.5  # of the first training; the running statistics of batch no
 _LEARNING_RATE_FACTOR = 0.3
 
 # What goes on as in the first training. The rest speaks of its footage (train_frames, fps), of its machine (precision)
-# or of a promise to its user (false_alarms_per_hour).
+# or of a promise to its user (false_alarms_per_hour, boundary).
 _KEPT = {
     "data": ("speeds", "hop", "validation_share"),
     "training": ("steps_per_epoch", "batch_size", "schedule", "validation_steps", "checkpoint_every", "alarm_quantile"),

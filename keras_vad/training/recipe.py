@@ -20,6 +20,7 @@ import yaml
 from keras_vad.common.renamed import name_now, names_now
 from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
+from keras_vad.scoring.series import BOUNDARIES
 from keras_vad.training.health import Range, check_range_of_health
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -62,6 +63,7 @@ class TrainingOptions:
         checkpoint_every: Steps between checkpoints; one is also written after every epoch.
         alarm_quantile: Share of held-out normal frames below the alarm boundary.
         false_alarms_per_hour: Alarms per hour that held-out normal video may raise, in place of the quantile.
+        boundary: How the boundary for that rate is found, ``empirical`` or ``tail`` (``keras_vad.scoring.promise``).
         enforce_health: Whether a health figure outside its range stops the run; if not, the log tells it.
     """
 
@@ -75,6 +77,7 @@ class TrainingOptions:
     checkpoint_every: int = 500
     alarm_quantile: float = 0.99
     false_alarms_per_hour: float | None = None
+    boundary: str = "empirical"
     enforce_health: bool = True
 
 
@@ -148,6 +151,7 @@ class Recipe:
         _check_above_zero("training.false_alarms_per_hour", training.false_alarms_per_hour)
         _check_choice("training.precision", training.precision, PRECISIONS)
         _check_choice("training.schedule", training.schedule, SCHEDULES)
+        _check_choice("training.boundary", training.boundary, BOUNDARIES)
         return recipe
 
 

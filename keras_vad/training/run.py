@@ -28,6 +28,7 @@ from keras_vad.data import (
     FrameCache,
     VideoDataset,
     hold_out,
+    keys_of_training,
     open_dataset,
     steps_per_epoch,
     window_dataset,
@@ -186,6 +187,7 @@ def _fit_normality(detector: VideoAnomalyDetector, data: "_Data", recipe: Recipe
         data.held_out,
         alarm_quantile=recipe.training.alarm_quantile,
         false_alarms_per_hour=recipe.training.false_alarms_per_hour,
+        boundary=recipe.training.boundary,
         fps=recipe.data.fps,
     )
 
@@ -457,5 +459,15 @@ def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
             "python": platform.python_version(),
         },
         "git": git_revision(),
+        "trained_on": _trained_on(options, dataset),
     }
     RunFolder(options.run_dir).write_config(config)
+
+
+def _trained_on(options: RunOptions, dataset: VideoDataset) -> list[str] | None:
+    """The videos that this run and all before it see; ``None`` if one before it does not tell."""
+    own = keys_of_training(dataset, options.recipe.data.validation_share, options.seed)
+    if options.source is None:
+        return own
+    before = (options.source.origin.training or {}).get("trained_on")
+    return None if before is None else sorted({*before, *own})

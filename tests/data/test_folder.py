@@ -92,6 +92,36 @@ def test_labels_without_their_first_line(path):
     assert refused(path) == f"{path}/labels.csv must begin with the line 'video,start,end'; add it."
 
 
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "video,start,end\r\ny,2,3\r\n".encode("utf-8-sig"),  # "CSV UTF-8"
+        b"video;start;end\r\ny;2;3\r\n",  # "CSV" where the comma is the decimal mark
+        "video\tstart\tend\r\ny\t2\t3\r\n".encode("utf-16"),  # "Unicode text"
+        b"\xfe\xff" + "video,start,end\ny,2,3\n".encode("utf-16-be"),
+        b"Video, Start, End\ny , 2 , 3\n",
+        b'"video","start","end"\r"y","2","3"\r',
+        b"video;start;end;;\r\ny;2;3;;\r\n;;;;\r\n",  # cells that were once filled
+    ],
+)
+def test_labels_as_spreadsheets_save_them(path, saved):
+    (path / "labels.csv").write_bytes(saved)
+    ((_, labels),) = open_dataset("folder", path).test_videos()
+    assert np.flatnonzero(labels.frame).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("saved", "why"),
+    [
+        ("video,start,end\nä,2,3\n".encode("cp1252"), "(byte 16)"),
+        ("video,start,end\na,2,3\n".encode("utf-16-le"), "(it holds zero bytes)"),
+    ],
+)
+def test_labels_in_another_encoding(path, saved, why):
+    (path / "labels.csv").write_bytes(saved)
+    assert refused(path) == f"{path}/labels.csv is not text in UTF-8 {why}, but labels are; save it as CSV in UTF-8."
+
+
 def test_labels_need_test_videos(tmp_path):
     write_images(tmp_path / "x", gray_frames(5))
     (tmp_path / "labels.csv").write_text("video,start,end\nx,1,2\n")

@@ -61,6 +61,7 @@ def test_one_class_has_no_figure() -> None:
         "true_positive_rate": None,
         "precision": 0.0,
         "f1": 0.0,
+        "f1_throughout": None,
     }
     nothing_there = rates_at(bools("00"), scores, 5.0)
     assert nothing_there["precision"] is nothing_there["f1"] is None

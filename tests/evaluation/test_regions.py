@@ -1,11 +1,16 @@
 """Maps against masks: golden values by hand, the histogram against scikit-learn."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from keras_vad.data.ucsd import PixelMasks
+from keras_vad.data.video import FrameFolder
 from keras_vad.errors import VadError
 from keras_vad.evaluation.regions import (
     PixelAuroc,
@@ -114,3 +119,37 @@ def test_a_perfect_map_reaches_one_and_an_empty_one_nothing() -> None:
         figures = RegionFigures(thresholds_of([maps]))
         figures.add(masks, maps)
         assert figures.rbdc() == figures.tbdc() == expected
+
+
+@pytest.mark.parametrize("value", [255, 128])
+@pytest.mark.parametrize("options", [{"quality": 95}, {"quality": 60}, {"quality": 75, "subsampling": 2}])
+def test_masks_saved_as_jpeg_give_the_same_figures(tmp_path: Path, options: dict[str, int], value: int) -> None:
+    """A codec blurs edges and makes dark gray of black; RBDC and TBDC stay those of the exact masks."""
+    rng = np.random.default_rng(0)
+    exact = np.zeros((12, 96, 128), bool)
+    maps = 0.2 * rng.random(exact.shape, np.float32)
+    for number in range(2, 10):
+        top, left = 20 + 3 * number, 10 + 8 * number
+        exact[number, top : top + 24, left : left + 16] = True
+        if number != 5:
+            maps[number, top + 2 : top + 24, left + 3 : left + 18] += 0.1 * number
+    for kind in ("png", "jpg"):
+        (tmp_path / kind).mkdir()
+        for number, mask in enumerate(exact):
+            image = Image.fromarray(np.repeat(mask[..., None], 3, axis=-1) * np.uint8(value))
+            image.save(tmp_path / kind / f"{number:03d}.{kind}", **(options if kind == "jpg" else {}))
+
+    def figures(kind: str) -> tuple[float, float, float]:
+        paths = sorted((tmp_path / kind).iterdir())
+        masks = PixelMasks(paths, FrameFolder(tmp_path / kind))
+        truth = resized_masks([masks(number) for number in range(len(paths))], evaluation_size(96, 128))
+        pixels, regions = PixelAuroc(), RegionFigures(thresholds_of([maps]))
+        pixels.add(truth, maps)
+        regions.add(truth, maps)
+        found = pixels.value(), regions.rbdc(), regions.tbdc()
+        assert None not in found
+        return found  # type: ignore[return-value]
+
+    assert figures("png")[1:] == (pytest.approx(0.8, abs=0.2), pytest.approx(0.9, abs=0.2))
+    assert figures("jpg")[1:] == figures("png")[1:]
+    assert figures("jpg")[0] == pytest.approx(figures("png")[0], abs=1e-3)

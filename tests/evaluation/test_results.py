@@ -58,6 +58,20 @@ def test_a_table_with_other_columns_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "model,auc\na,1\n"
 
 
+def test_a_column_that_a_table_does_not_have_yet_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    update_results(path, [row(seed=1, events=3)])
+    columns = [column for column in COLUMNS if column != "alarmed_normal_share"]
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    place = COLUMNS.index("alarmed_normal_share")
+    path.write_text("".join(",".join(line[:place] + line[place + 1 :]) + "\n" for line in lines))
+    assert path.read_text().splitlines()[0] == ",".join(columns)
+    (older,) = read_results(path)
+    assert (older["events"], older["alarmed_normal_share"]) == ("3", "")
+    update_results(path, [row(seed=2, alarmed_normal_share=0.25)])
+    assert [one["alarmed_normal_share"] for one in read_results(path)] == ["", "0.2500"]
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     path = tmp_path / "zoo" / "results.csv"
@@ -208,6 +222,7 @@ def test_the_table_of_alarms(tmp_path: Path) -> None:
     results, document = tmp_path / "zoo" / "results.csv", tmp_path / "README.md"
     figures = {"auroc_micro": 0.9, "auroc_micro_low": 0.8, "auroc_micro_high": 0.95, "f1": 0.5, "detection_delay_s": 2}
     figures |= {"events": 12, "events_found": 11, "false_alarms": 3, "false_alarms_per_hour": 60.5, "rbdc": 0.25}
+    figures |= {"normal_hours": 0.01, "alarmed_normal_share": 0.25}
     figures |= {"persistent_found": 10, "persistent_false": 4, "macs_per_frame": 12_340_000, "frames_per_second": 99.5}
     rows = [row(protocol="deployable", seed=seed, **figures) for seed in (0, 1)]
     rows[1] |= {"events_found": 12, "false_alarms": 4, "rbdc": 0.35, "log": "zoo/logs/b"}
@@ -221,11 +236,12 @@ def test_the_table_of_alarms(tmp_path: Path) -> None:
     lines = document.read_text().splitlines()
     assert len(lines) == 2 + 2 + 2 + 2  # conv_ae has no such figures
     baseline = [cell.strip() for cell in lines[5].split("|")[1:-1]]
-    assert baseline == ["`trivial_frame_difference`", "–", "–", "70.0 (60.0 to 80.0)", *["–"] * 10]
+    assert baseline == ["`trivial_frame_difference`", "–", "–", "70.0 (60.0 to 80.0)", *["–"] * 11]
     cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
     assert cells[:3] == ["`adv3dcae`", "compact", "0, [1](zoo/logs/b)"]
-    assert cells[3:9] == ["90.0 (80.0 to 95.0)", "50.0 ± 0.0", "11.5 of 12", "3.5 (60 an hour)", "2.0", "10.0, 4.0"]
-    assert cells[9:] == ["–", "30.0 ± 7.1", "–", "12.3", "100"]
+    assert cells[3:6] == ["90.0 (80.0 to 95.0)", "50.0 ± 0.0", "11.5 of 12"]
+    assert cells[6:10] == ["3.5 in 36 s (60 an hour)", "900 s an hour", "2.0", "10.0, 4.0"]
+    assert cells[10:] == ["–", "30.0 ± 7.1", "–", "12.3", "100"]
 
 
 def test_links_are_relative_to_the_document(tmp_path: Path, results: Path) -> None:

@@ -1,95 +1,84 @@
-import itertools
+"""Events of the library: golden values by hand. That everybody has the same: ``tests/test_one_definition.py``."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.events import Event, alarm_events, find_events
+from keras_vad.scoring.clock import durations, times_at
+from keras_vad.scoring.events import Event, alarm_events, doubt_of
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores
 
 
-def test_persistence_by_hand() -> None:
-    # Maxima: 3 at frame 1 (must fall to 2 before it meets 5: persistence 1), 5 at frame 3 (the highest: 5 - 0),
-    # 4 at frame 5 (falls to 1: persistence 3).
-    scores = np.array([0, 3, 2, 5, 1, 4, 0])
-
-    def peaks(min_prominence: float) -> list[int]:
-        found = find_events(scores, min_prominence, threshold=0, group_within=0, half_window=0)
-        return [event.peak for event in found]
-
-    assert peaks(1) == [1, 3, 5]
-    assert peaks(1.5) == [3, 5]
-    assert peaks(3.5) == [3]
-    assert peaks(5.5) == []
+def scored(level: np.ndarray, first: int = 0) -> VideoScores:
+    level = np.asarray(level, np.float32)
+    return VideoScores(np.arange(first, first + len(level)), level, level)
 
 
-def test_maxima_within_50_frames_are_one_event() -> None:
-    scores = np.zeros(300)
-    scores[[60, 110, 161]] = 1, 2, 3
-    assert find_events(scores, 0.5, threshold=0.5, fps=10) == [
-        Event(start=35, end=136, peak=110, score=2.0, start_s=3.5, end_s=13.6),
-        Event(start=136, end=187, peak=161, score=3.0, start_s=13.6, end_s=18.7),
+def test_an_event_is_from_its_first_alarm_to_its_last() -> None:
+    level = np.full(400, 0.2)
+    level[[74, 80, 130, 181]] = 0.75, 0.875, 0.875, 0.625  # 50 apart are joined, 51 not
+    events = alarm_events(scored(level, first=4), times_at(np.arange(4, 404), fps=10.0))
+    assert events == [
+        Event(start=78, end=135, peak=84, score=0.875, start_s=7.8, peak_s=8.4, end_s=13.4),
+        Event(start=185, end=186, peak=185, score=0.625, start_s=18.5, peak_s=18.5, end_s=18.5),
     ]
-
-
-def test_threshold_and_borders() -> None:
-    scores = np.array([2.0, 0, 0.4, 0, 3])
-    found = find_events(scores, 0.1, threshold=0.5, group_within=1, half_window=1)
-    assert [(event.start, event.end, event.peak) for event in found] == [(0, 2, 0), (3, 5, 4)]
-
-
-def test_constant_scores_have_no_event() -> None:
-    assert find_events(np.ones(100), 0.1, threshold=0) == []
-
-
-@given(
-    arrays(np.float64, st.integers(1, 120), elements=st.floats(0, 1)),
-    st.integers(0, 30),
-    st.integers(0, 30),
-)
-def test_events_are_ordered_and_hold_their_peaks(scores: np.ndarray, group_within: int, half_window: int) -> None:
-    events = find_events(scores, 0.2, threshold=0.5, group_within=group_within, half_window=half_window)
-    assert bool(events) == (scores.max() >= 0.5 and np.ptp(scores) >= 0.2)
-    for event in events:
-        assert 0 <= event.start <= event.peak < event.end <= len(scores)
-        assert event.score == scores[event.peak] >= 0.5
-    for before, after in itertools.pairwise(events):
-        assert before.end <= after.start and after.peak - before.peak > group_within
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"scores": [1, np.nan]}, "1 of 2 scores are NaN"),
-        ({"scores": []}, "finding events got no scores"),
-        ({"min_prominence": 0}, "smallest prominence of an event is 0"),
-        ({"half_window": -1}, "neither can be below 0"),
-        ({"fps": 0}, "frame rate is 0"),
-    ],
-)
-def test_bad_input(arguments: dict, message: str) -> None:
-    with pytest.raises(VadError, match=message):
-        find_events(**{"scores": np.ones(3), "min_prominence": 1, "threshold": 0} | arguments)
+    assert alarm_events(scored(level), group_within=51)[0].end == 182
 
 
 def test_a_long_alarm_is_one_event_as_long_as_the_alarm() -> None:
-    level = np.full(1000, 0.2, np.float32)
+    level = np.full(1000, 0.2)
     level[300:700] = 0.8 + 0.02 * np.sin(np.arange(400) / 3)  # a plateau of little waves
-    scores = VideoScores(np.arange(8, 1008), level, level)
-    (event,) = alarm_events(scores, fps=10.0)
-    assert event.start <= 308
-    assert event.end >= 708
-    assert event.end - event.start <= 400 + 2 * 25
-    assert level[event.peak - 8] == level.max() == pytest.approx(event.score)
-    assert (event.start_s, event.end_s) == (event.start / 10, event.end / 10)
-    # With the prominence that fits raw scores, one wave stands for all of it.
-    (short,) = find_events(level, min_prominence=0.1, threshold=0.5)
-    assert short.end - short.start == 51
+    (event,) = alarm_events(scored(level, first=8))
+    assert (event.start, event.end) == (308, 708)
+    assert event.start_s is event.peak_s is event.end_s is None
 
 
-def test_scores_at_the_boundary_are_no_event() -> None:
-    level = np.full(100, ALARM_BOUNDARY - 0.001, np.float32)
-    assert alarm_events(VideoScores(np.arange(100), level, level)) == []
+def test_a_peak_at_the_boundary_is_no_event() -> None:
+    level = np.full(100, 0.1)
+    level[50] = ALARM_BOUNDARY
+    assert alarm_events(scored(level)) == []
+    assert alarm_events(scored(np.full(100, ALARM_BOUNDARY)), smoothing=9) == []  # nor does smoothing lift it above
+
+
+def test_smoothing_comes_before_the_boundary() -> None:
+    level = np.zeros(200)
+    level[100:103] = 0.9
+    assert alarm_events(scored(level), smoothing=9) == []
+    (event,) = alarm_events(scored(level), smoothing=4)
+    assert (event.start, event.end) == (102, 104)  # 0.675 with three of four
+
+
+def test_time_stamps_need_not_be_regular() -> None:
+    level = np.full(5, 0.9)
+    (event,) = alarm_events(scored(level), np.array([0.0, 1.0, 1.5, 7.0, 7.1]))
+    assert (event.start_s, event.peak_s, event.end_s) == (0.0, 0.0, 7.1)
+    with pytest.raises(VadError, match="there are 5 scores, but the times of 4 frames"):
+        alarm_events(scored(level), np.arange(4.0))
+
+
+def test_a_clock() -> None:
+    assert times_at(3, None) is None
+    with pytest.raises(VadError, match="frame rate is 0, but must be above 0"):
+        times_at(3, 0)
+    assert durations(np.array([5.0])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("level", "sentence"),
+    [
+        (
+            np.full(60, 0.9),
+            "nearly every frame alarms (60 of 60): its alarm boundary was set by other footage than this; ",
+        ),
+        (
+            np.full(60, 0.001),
+            "nearly every score (60 of 60) is lower than any of the normal footage that set the alarm ",
+        ),
+        (np.full(60, 0.3), None),
+        (np.where(np.arange(60) < 53, 0.9, 0.1), None),
+    ],
+)
+def test_a_boundary_of_another_camera_is_doubted(level: np.ndarray, sentence: str | None) -> None:
+    doubt = doubt_of([scored(level)])
+    assert (doubt is None) == (sentence is None)
+    assert doubt is None or (sentence is not None and doubt.startswith(sentence) and "docs/your-own-camera.md" in doubt)

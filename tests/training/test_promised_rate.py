@@ -9,11 +9,13 @@ import pytest
 import tensorflow as tf
 
 import keras_vad
-from keras_vad.data import make_shapes, open_dataset
+from keras_vad.data import make_shapes, open_dataset, unseen_footage
 from keras_vad.data.video import ArrayFrames, Video
 from keras_vad.errors import VadError
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.scoring.alarms import alarm_runs
+from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
+from keras_vad.scoring.promise import promised_boundary
 from tests.command import verb
 
 main = verb("calibrate")
@@ -56,6 +58,17 @@ def test_a_rate_too_low_for_the_footage_puts_the_boundary_at_its_highest_score(d
     assert report["boundary"] == scores.raw.max() and report["alarm_quantile"] == 1.0
     assert report["rate_check"] is None
     assert not scores.alarm.any() and scores.calibrated.max() == 0.5
+
+
+def test_a_boundary_from_the_tail_may_lie_above_every_score() -> None:
+    """The calibration curve holds a boundary that no frame of the footage reached."""
+    raw = np.random.default_rng(0).exponential(size=6000).astype(np.float32)
+    boundary, _ = promised_boundary([raw], [600.0], 0.5, "tail")
+    assert boundary > raw.max()
+    knots = calibration_knots(raw, 1.0, boundary)
+    above = apply_calibration(np.float32([boundary, 1.5 * boundary]), *knots).numpy()
+    assert above[0] == 0.5 < above[1]
+    assert apply_calibration(raw, *knots).numpy().max() < 0.5
 
 
 def test_a_rate_needs_a_frame_rate(detector: VideoAnomalyDetector) -> None:
@@ -104,19 +117,24 @@ def test_a_run_and_the_tool(
     card = json.loads((tmp_path / "zoo" / "camera" / "model_card.json").read_text())
     assert card["calibration"] == {**report["calibration"], "alarm_above": 0.5}
     assert card["training"]["dataset"] == "shapes"
+    assert len(card["training"]["trained_on"]) == 2  # of four videos
     with pytest.raises(VadError, match=r"report\.json exists"):
         main([*again, "--false-alarms-per-hour", "900"])
+    with pytest.raises(VadError, match="separate peaks of the score, but its tail needs 20; give more footage"):
+        main([*again[:-2], "--false-alarms-per-hour", "900", "--boundary", "tail"])
 
+    # The exported model knows from its card what the run knows from its configuration.
     assert main(["--model", "camera", *data, *zoo, "--alarm-quantile", "0.5"]) == 0
-    assert "50.00 % of 160 normal frames of 4 videos" in capsys.readouterr().out.replace("\n", " ")
+    printed = capsys.readouterr().out.replace("\n", " ")
+    assert "note: 2 of 4 videos are taken: the model was trained on the others." in printed
+    assert "50.00 % of 80 normal frames of 2 videos" in printed
     newest = keras_vad.load(tmp_path / "zoo" / "camera")
     frames = np.stack(list(open_dataset("shapes", tmp_path / "shapes").train_videos()[0].frames))
     served = tf.saved_model.load(str(tmp_path / "zoo" / "camera" / "2")).signatures["serving_default"]
     np.testing.assert_allclose(
         served(frames=tf.constant(frames[None]))["scores"][0], newest.score_video(frames).calibrated, atol=1e-5
     )
-    boundary = newest.calibrate(
-        [video.frames for video in open_dataset("shapes", tmp_path / "shapes").train_videos()], alarm_quantile=0.5
-    )["boundary"]
+    held_out, _ = unseen_footage(card["training"], open_dataset("shapes", tmp_path / "shapes"))
+    boundary = newest.calibrate([video.frames for video in held_out], alarm_quantile=0.5)["boundary"]
     raw = served(frames=tf.constant(frames[None]))["raw_scores"][0].numpy()
     np.testing.assert_array_equal(served(frames=tf.constant(frames[None]))["scores"][0].numpy() > 0.5, raw > boundary)

@@ -17,15 +17,23 @@ const thumbnails = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "200px" });
 
-/** @param {number} frame Its time, or its number where the frame rate is not known. */
-function when(frame) {
-  return state.video.fps ? clock(frame / state.video.fps) : count(frame);
+/**
+ * The time of a frame, or its number without a clock.
+ *
+ * @param {number} frame
+ * @param {number | undefined} seconds
+ */
+function when(frame, seconds) {
+  return seconds === undefined ? count(frame) : clock(seconds);
 }
 
-/** @param {number} frame */
-function timeCell(frame) {
-  const cell = make("td", "", when(frame));
-  if (state.video.fps) cell.append(make("span", "quiet", count(frame)));
+/**
+ * @param {number} frame
+ * @param {number | undefined} seconds
+ */
+function timeCell(frame, seconds) {
+  const cell = make("td", "", when(frame, seconds));
+  if (seconds !== undefined) cell.append(make("span", "quiet", count(frame)));
   return cell;
 }
 
@@ -46,8 +54,8 @@ function listEvents() {
     button.append(picture);
     head.append(button);
     const score = make("td", "number", event.score.toFixed(2));
-    score.append(make("span", "quiet", `at ${when(event.peak)}`));
-    row.append(head, timeCell(event.start), timeCell(event.end - 1), score);
+    score.append(make("span", "quiet", `at ${when(event.peak, event.times?.[1])}`));
+    row.append(head, timeCell(event.start, event.times?.[0]), timeCell(event.end - 1, event.times?.[2]), score);
     row.addEventListener("click", () => chooseFrame(event.peak));
     return row;
   });

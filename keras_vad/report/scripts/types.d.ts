@@ -18,16 +18,18 @@ export interface CurveData {
  * An event.
  *
  * Args:
- *     start: Its first frame.
- *     end: The frame behind its last.
+ *     start: The frame of its first alarm.
+ *     end: The frame behind its last alarm.
  *     peak: The frame with its highest score.
  *     score: That score, in [0, 1].
+ *     times: Seconds of its first alarm, its peak and its last alarm; none without a clock.
  */
 export interface EventData {
   start: number;
   end: number;
   peak: number;
   score: number;
+  times: [number, number, number] | null;
 }
 
 /**

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from keras_vad_client.client import VadClient
 from keras_vad_client.errors import VadClientError
-from keras_vad_client.events import MERGE_WITHIN, EventTracker
+from keras_vad_client.events import MERGE_WITHIN, AlarmShare, EventTracker
 from keras_vad_client.results import FrameScore
 from keras_vad_client.tls import Tls
 from keras_vad_client.video import FrameSource
@@ -36,7 +36,9 @@ def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Print the events of a video, one JSON object a line, as they happen."""
     source = FrameSource(args.video)
     fps = source.fps if args.fps is None else args.fps
-    tracker = EventTracker(fps, args.merge_within)
+    if fps is not None and not fps > 0:
+        raise VadClientError(f"frame rate is {fps}, but must be above 0.")
+    tracker = EventTracker(args.merge_within)
     transport = "jpeg" if args.jpeg else "raw"
     scoring = {"chunk_length": args.chunk, "transport": transport, "smoothing": args.smoothing, "retry": args.retry_for}
     with contextlib.ExitStack() as stack:
@@ -98,13 +100,19 @@ def script() -> None:
 def _events(
     results: Iterator[FrameScore], tracker: EventTracker, rows: TextIO | None, fps: float | None
 ) -> Iterator[dict[str, Any]]:
+    share = AlarmShare()
     for result in results:
+        if doubt := share.push(result.alarm):
+            _warn(doubt)
         if rows is not None:
             rows.write(_row(result, fps))
-        for event in tracker.push(result.frame, result.score):
+        time_s = None if fps is None else result.frame / fps
+        for event in tracker.push(result.frame, result.score, time_s):
             yield event.to_dict()
     for event in tracker.finish():
         yield event.to_dict()
+    if doubt := share.finish():
+        _warn(doubt)
 
 
 def _row(result: FrameScore, fps: float | None) -> str:

@@ -26,9 +26,7 @@ class CausalMean:
     def __init__(self, frames: int = 1) -> None:
         if frames < 1:
             raise VadClientError(f"smoothing is over {frames} frames, but must be over at least 1 (no smoothing).")
-        # Differences of sums from the start, as keras_vad.scoring.smooth takes them, to the same last bit.
-        self._sums: deque[float] = deque([0.0], maxlen=frames + 1)
-        self._frames = frames
+        self._scores: deque[float] = deque(maxlen=frames)
 
     def push(self, score: float) -> float:
         """Take the next score; give its smoothed value.
@@ -40,7 +38,9 @@ class CausalMean:
             raise VadClientError(
                 f"a score is {score}, but must be finite; the model may have diverged: serve another version."
             )
-        if self._frames == 1:
-            return score
-        self._sums.append(self._sums[-1] + score)
-        return (self._sums[-1] - self._sums[0]) / (len(self._sums) - 1)
+        self._scores.append(score)
+        # The oldest first, one by one, as keras_vad.scoring.smooth adds them, to the same last bit.
+        total = 0.0
+        for one in self._scores:
+            total += one
+        return total / len(self._scores)

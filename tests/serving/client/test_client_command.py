@@ -69,9 +69,13 @@ def clip(tmp_path_factory):
 
 
 def expected_events(target, frames, fps):
-    tracker = EventTracker(fps)
+    tracker = EventTracker()
     with VadClient(target, "loud") as client:
-        events = [event for result in client.stream(frames) for event in tracker.push(result.frame, result.score)]
+        events = [
+            event
+            for result in client.stream(frames)
+            for event in tracker.push(result.frame, result.score, result.frame / fps)
+        ]
     return [event.to_dict() for event in [*events, *tracker.finish()]]
 
 
@@ -100,6 +104,17 @@ class TestScore:
         assert [row["time_s"] for row in rows[:2]] == ["0.000", "0.100"]
         np.testing.assert_allclose([float(row["score"]) for row in rows], expected.score, rtol=1e-6)
         assert [row["alarm"] == "1" for row in rows] == expected.alarm.tolist()
+
+    def test_a_model_of_another_camera_is_doubted_on_stderr(self, loud, tmp_path, capsys):
+        for number in range(60):
+            Image.fromarray(np.full((16, 24, 3), 255 * (number % 2), np.uint8)).save(tmp_path / f"{number}.png")
+        assert main(["score", str(tmp_path), "--target", loud, "--model", "loud"]) == 0
+        said = capsys.readouterr()
+        assert [json.loads(line)["state"] for line in said.out.splitlines()] == ["start", "ongoing", "end"]
+        assert said.err.startswith(
+            "warning: nearly every frame alarms (60 of 60): the model's alarm boundary was set by "
+        )
+        assert said.err.count("\n") == 1
 
     def test_a_frame_rate_of_zero_is_refused(self, loud, images):
         with pytest.raises(VadClientError, match="frame rate is 0"):
