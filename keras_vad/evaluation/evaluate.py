@@ -200,11 +200,11 @@ def evaluate(
                     measured, options["rescaling"] = rescaled[made_by, score], "none"  # rescaled already
                 if not measured:
                     continue
-                row = evaluate_series(measured, labels, protocol, fps=rates, **options)
+                row = evaluate_series(measured, labels, protocol, times=clocks, **options)
                 of_maps = (made_by, score, protocol, window) == (model, FRAME_SCORES, "deployable", 1)
                 rows.append(identity | row | (where if of_maps else dict.fromkeys(REGION_FIGURES)))
-                for name, one, video_labels, rate in zip(names, measured, labels, rates, strict=True):
-                    row = evaluate_series([one], [video_labels], protocol, fps=[rate], **options)
+                for name, one, video_labels, clock in zip(names, measured, labels, clocks, strict=True):
+                    row = evaluate_series([one], [video_labels], protocol, times=[clock], **options)
                     videos.append(_video_row(made_by, score, name, video_labels, row))
     return EvaluationReport(about, rows, videos, names, labels, series, own)
 

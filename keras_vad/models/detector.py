@@ -22,8 +22,8 @@ from keras_vad.models.checks import check_above, check_choice
 from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
 from keras_vad.scoring.chunks import iter_chunks
 from keras_vad.scoring.clock import durations, times_at
-from keras_vad.scoring.rescale import RescaledPart
 from keras_vad.scoring.promise import promised_boundary
+from keras_vad.scoring.rescale import RescaledPart
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, score_in_chunks
 from keras_vad.window import Window
 

@@ -467,7 +467,7 @@ def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
 def _trained_on(options: RunOptions, dataset: VideoDataset) -> list[str] | None:
     """The videos that this run and all before it see; ``None`` if one before it does not tell."""
     own = keys_of_training(dataset, options.recipe.data.validation_share, options.seed)
-    if options.source is None:
+    if options.pretrained is None:
         return own
-    before = (options.source.origin.training or {}).get("trained_on")
+    before = (options.pretrained.origin.training or {}).get("trained_on")
     return None if before is None else sorted({*before, *own})

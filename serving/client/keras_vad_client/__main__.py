@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from keras_vad_client.client import VadClient
+from keras_vad_client.decoding import MOST_LOST
 from keras_vad_client.errors import VadClientError
 from keras_vad_client.events import MERGE_WITHIN, AlarmShare, EventTracker
 from keras_vad_client.results import FrameScore
@@ -34,10 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Print the events of a video, one JSON object a line, as they happen."""
-    source = FrameSource(args.video)
-    fps = source.fps if args.fps is None else args.fps
-    if fps is not None and not fps > 0:
-        raise VadClientError(f"frame rate is {fps}, but must be above 0.")
+    source = FrameSource(args.video, args.fps, args.max_lost, _warn)
     tracker = EventTracker(args.merge_within)
     transport = "jpeg" if args.jpeg else "raw"
     scoring = {"chunk_length": args.chunk, "transport": transport, "smoothing": args.smoothing, "retry": args.retry_for}
@@ -48,7 +46,7 @@ def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
         if hook is not None:
             stack.callback(hook.close)
         rows = stack.enter_context(_csv(args.csv)) if args.csv else None
-        for event in _events(client.stream(source), tracker, rows, fps):
+        for event in _events(client.stream(source), tracker, rows, source):
             print(json.dumps(event), flush=True)
             if hook is not None:
                 hook.post(event)
@@ -98,15 +96,15 @@ def script() -> None:
 
 
 def _events(
-    results: Iterator[FrameScore], tracker: EventTracker, rows: TextIO | None, fps: float | None
+    results: Iterator[FrameScore], tracker: EventTracker, rows: TextIO | None, source: FrameSource
 ) -> Iterator[dict[str, Any]]:
     share = AlarmShare()
     for result in results:
         if doubt := share.push(result.alarm):
             _warn(doubt)
+        time_s = source.time_of(result.frame)
         if rows is not None:
-            rows.write(_row(result, fps))
-        time_s = None if fps is None else result.frame / fps
+            rows.write(_row(result, time_s))
         for event in tracker.push(result.frame, result.score, time_s):
             yield event.to_dict()
     for event in tracker.finish():
@@ -115,10 +113,10 @@ def _events(
         _warn(doubt)
 
 
-def _row(result: FrameScore, fps: float | None) -> str:
+def _row(result: FrameScore, time_s: float | None) -> str:
     """A row as keras-vad score writes it; nine digits hold every float32 exactly."""
-    time_s = "" if fps is None else f"{result.frame / fps:.3f}"
-    return f"{result.frame},{time_s},{result.raw:.9g},{result.score:.9g},{result.alarm:d}\n"
+    shown = "" if time_s is None else f"{time_s:.3f}"
+    return f"{result.frame},{shown},{result.raw:.9g},{result.score:.9g},{result.alarm:d}\n"
 
 
 @contextlib.contextmanager
@@ -163,7 +161,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="alarms at most N frames apart are one event (default: %(default)s)",
     )
-    command.add_argument("--fps", type=float, help="frames a second (default: what the video says)")
+    command.add_argument("--fps", type=float, help="frames a second of a source that has no clock")
+    command.add_argument(
+        "--max-lost",
+        type=float,
+        default=MOST_LOST,
+        metavar="SHARE",
+        help="share of a file's frames that may be damaged or missing (default: %(default)g)",
+    )
     command.add_argument("--webhook", metavar="URL", help="post every event there, too")
     command.add_argument("--csv", metavar="FILE", help="write the score of every frame, too")
     command.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long for the model to be served")

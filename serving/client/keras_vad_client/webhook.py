@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_vad_client.errors import VadClientError
+from keras_vad_client.video import masked
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -121,4 +122,6 @@ class Webhook:
 
     def _dropped(self, event: dict[str, Any], reason: str) -> None:
         which = " ".join(str(event[key]) for key in ("state", "number") if key in event)
-        self._say(f"warning: an event ({which}) was dropped, as the webhook {self._url} did not take it: {reason}.")
+        self._say(
+            f"warning: an event ({which}) was dropped, as the webhook {masked(self._url)} did not take it: {reason}."
+        )
