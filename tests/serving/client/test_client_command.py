@@ -108,7 +108,7 @@ class TestScore:
     def test_a_model_of_another_camera_is_doubted_on_stderr(self, loud, tmp_path, capsys):
         for number in range(60):
             Image.fromarray(np.full((16, 24, 3), 255 * (number % 2), np.uint8)).save(tmp_path / f"{number}.png")
-        assert main(["score", str(tmp_path), "--target", loud, "--model", "loud"]) == 0
+        assert main(["score", str(tmp_path), "--server", loud, "--model", "loud"]) == 0
         said = capsys.readouterr()
         assert [json.loads(line)["state"] for line in said.out.splitlines()] == ["start", "ongoing", "end"]
         assert said.err.startswith(
