@@ -12,6 +12,7 @@ from keras_vad.common.renamed import RENAMED, names_now
 from keras_vad.errors import VadError
 from keras_vad.models.registry import METHODS, options_of
 from keras_vad.training.recipe import SECTIONS, load_recipe
+from tests.environment import ROOT
 from tests.models.test_contract import TINY
 
 
@@ -19,6 +20,17 @@ def test_every_name_is_of_an_option_now():
     options = {name for key in METHODS for name in options_of(key)}
     assert set(RENAMED["model"].values()) <= options and not set(RENAMED["model"]) & options
     assert set(RENAMED["data"].values()) <= set(SECTIONS["data"].__dataclass_fields__)
+
+
+def test_what_is_shipped_has_the_names_of_now():
+    files = [path for folder in ("recipes", "ablations") for path in (ROOT / "keras_vad" / folder).glob("*.yaml")]
+    for path in files:
+        text = path.read_text("utf-8")
+        for section, names in RENAMED.items():
+            own = yaml.safe_load(text).get(section) or {}
+            former = set(names) & set(own) if isinstance(own, dict) else set()
+            former |= {name for name in names if f"{section}.{name}:" in text}
+            assert not former, (path.name, former)
 
 
 def test_recipes_and_overrides(tmp_path):

@@ -22,7 +22,7 @@ from keras_vad.cli.main import execute
 from keras_vad.cli.main import main as command
 from keras_vad.testing import fresh_process
 from keras_vad.training.ablations import load_ablation
-from keras_vad.training.recipe import load_recipe
+from keras_vad.training.recipe import BUDGETS, load_recipe
 from tests.models.test_contract import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -81,9 +81,10 @@ def shortened(words: list[str], text: str) -> list[str]:
             load_recipe(f"{model}_ucsdped2")
             return []
         recipe = words.index("--recipe") + 1
-        if words[recipe] == "compact" and not (RECIPES / f"{model}_shapes_compact.yaml").exists():
-            stand_in = Path(f"{model}_shapes_compact.yaml")  # its name is that of the run
-            stand_in.write_text((RECIPES / f"{model}_ucsdped2_compact.yaml").read_text("utf-8"), "utf-8")
+        budget = words[recipe]
+        if budget in BUDGETS and not (RECIPES / f"{model}_shapes_{budget}.yaml").exists():
+            stand_in = Path(f"{model}_shapes_{budget}.yaml")  # its name is that of the run
+            stand_in.write_text((RECIPES / f"{model}_ucsdped2_{budget}.yaml").read_text("utf-8"), "utf-8")
             words[recipe] = str(stand_in)
         config = {**TINY[model].config, **SMALLER.get(model, {})}
         phases = len(keras_vad.build(model, **config).phases())
