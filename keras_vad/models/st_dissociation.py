@@ -87,6 +87,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         pooling_quantile: ``"excess"`` counts from this quantile of normal errors.
         learning_rate: Of the networks' Adam; a tenth of it in the second half of the cycles. The paper's value is 1e-4.
         centre_learning_rate: Of the centres' Adam. The paper's value is 1e-5.
+        gradient_clip: Length that the gradient of a stream is cut to (ours): at rates above the paper's a few steps
+            that are too large can leave a stream without a code. ``None`` does not cut.
 
     Call arguments:
         windows: float32, (batch, T, H, W, 3), RGB in [0, 1], from ``preprocess``. A gray camera's three channels are
@@ -123,6 +125,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         pooling_quantile: float = 0.99,
         learning_rate: float = 1e-4,
         centre_learning_rate: float = 1e-5,
+        gradient_clip: float | None = None,
         name: str | None = None,
     ) -> None:
         size = as_size(image_size)
@@ -146,6 +149,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         check_at_least(1, cycles=cycles, clusters=1 if clusters is None else clusters)
         check_at_least(0, cluster_weight=cluster_weight, gradient_weight=gradient_weight)
         check_above(0, sharpness=sharpness, learning_rate=learning_rate, centre_learning_rate=centre_learning_rate)
+        check_above(0, gradient_clip=1.0 if gradient_clip is None else gradient_clip)
         last = window_length - 1
         super().__init__(
             Window(length=last, size=size, channels=3, offsets=(last,), targets=(last,)),
@@ -188,6 +192,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         self.error = error
         self.learning_rate = learning_rate
         self.centre_learning_rate = centre_learning_rate
+        self.gradient_clip = gradient_clip
 
         pooled = ("mean_error", "excess_error", "max_error")
         self.parts = tuple(part for part in pooled if part != f"{pooling}_error")
@@ -266,8 +271,8 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
         self.centre_optimizer = centre_optimizer or self.loss_scaling(_adam(self.centre_learning_rate))
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
-        """Adam as in the public code."""
-        return _adam(self.learning_rate)
+        """A stream's: Adam as in the public code."""
+        return _adam(self.learning_rate, self.gradient_clip)
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """One for each stream and, with clusters, the centres'."""
@@ -514,6 +519,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             "pooling_quantile": self.pooling.quantile,
             "learning_rate": self.learning_rate,
             "centre_learning_rate": self.centre_learning_rate,
+            "gradient_clip": self.gradient_clip,
             "name": self.name,
         }
 
@@ -659,6 +665,6 @@ def _enlarged(places: tf.Tensor) -> tf.Tensor:
     return tf.repeat(tf.repeat(places, side, axis=1), side, axis=2)
 
 
-def _adam(learning_rate: float) -> keras.optimizers.Optimizer:
+def _adam(learning_rate: float, clip: float | None = None) -> keras.optimizers.Optimizer:
     """With PyTorch's epsilon, a tenth of Keras': losses are means of small squares, so their gradients are small."""
-    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
+    return keras.optimizers.Adam(learning_rate, epsilon=1e-8, global_clipnorm=clip)

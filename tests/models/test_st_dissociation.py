@@ -591,6 +591,19 @@ def test_the_optimizers_are_the_papers():
     assert len(build(streams="motion", clusters=None).optimizers()) == 1
 
 
+def test_the_gradient_of_each_stream_is_cut_and_that_of_the_centres_is_not():
+    appearance, motion, centres = build(gradient_clip=0.5).optimizers()
+    variables = [keras.Variable([0.0]), keras.Variable([0.0])]
+    for optimizer in (appearance, motion):
+        optimizer = keras.optimizers.SGD(1.0, global_clipnorm=optimizer.global_clipnorm)
+        before = [float(variable[0]) for variable in variables]
+        optimizer.build(variables)
+        optimizer.apply([keras.ops.array([3.0]), keras.ops.array([4.0])])
+        steps = [old - float(variable[0]) for old, variable in zip(before, variables, strict=True)]
+        assert steps == pytest.approx([0.3, 0.4])
+    assert centres.global_clipnorm is None
+
+
 def test_the_first_step_of_the_later_stream_is_as_large_as_its_rate():
     detector = build(pretraining="apart", learning_rate=0.001)
     batch = tf.constant(raw_windows(detector, batch=2))
@@ -624,6 +637,7 @@ def test_the_first_step_of_the_later_stream_is_as_large_as_its_rate():
         ({"sharpness": 0.0}, "sharpness is 0.0, but must be above 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0, but must be above 0"),
         ({"centre_learning_rate": 0.0}, "centre_learning_rate is 0.0, but must be above 0"),
+        ({"gradient_clip": 0.0}, "gradient_clip is 0.0, but must be above 0"),
         ({"attention": "hard"}, "attention is 'hard', but must be one of 'l2', 'softmax'"),
         ({"code_norm": "max"}, "code_norm is 'max', but must be one of 'sum', 'length'"),
         ({"pretraining": "none"}, "pretraining is 'none', but must be one of 'together', 'apart'"),
