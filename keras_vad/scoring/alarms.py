@@ -57,7 +57,7 @@ def frame_runs(frames: np.ndarray, group_within: int = GROUP_WITHIN) -> list[tup
 class AlarmCounts(NamedTuple):
     """How many alarms there are above each boundary.
 
-    Args:
+    Attributes:
         boundaries: float64 (n,), ascending: the scores that occur.
         counts: int (n,), alarms of all videos above each.
     """
