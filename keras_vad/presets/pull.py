@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from keras_vad.common.files import locked
+from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
 from keras_vad.presets.download import download
 from keras_vad.presets.index import Preset, changing_index, matching, read_index
@@ -112,7 +113,7 @@ def _wanted(name: str, places: Sequence[Store]) -> tuple[Preset, Store]:
         raise VadError(
             f"no store of presets is known: set {STORES_VARIABLE} to the address of a zoo, or name one with --store."
         )
-    told, failed = [], False
+    told, known, failed = [], set(), False
     for place in places:
         try:
             presets = place.index()
@@ -122,10 +123,11 @@ def _wanted(name: str, places: Sequence[Store]) -> tuple[Preset, Store]:
             continue
         if found := matching(presets, name):
             return found[0], place
-        names = ", ".join(sorted({preset.name for preset in presets}))
-        told.append(f"{place.name} has {names or 'no presets'}")
+        names = {preset.name for preset in presets}
+        known |= names
+        told.append(f"{place.name} has {', '.join(sorted(names)) or 'no presets'}")
     remedy = "try again later, or name another store" if failed else "choose one of these, or name another store"
-    raise VadError(f"there is no preset {name!r}: {'; '.join(told)}; {remedy}.")
+    raise VadError(f"there is no preset {name!r}{did_you_mean(name, known)}: {'; '.join(told)}; {remedy}.")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from keras_vad.artifacts.layout import CARD_NAME, DETECTOR_FILE, DETECTOR_NAME
 from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.common.names import serves_as_name, version_number, versions
+from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
 from keras_vad.models.registry import METHODS
 from keras_vad.presets.index import Preset, PresetFile, matching, read_index
@@ -55,8 +56,11 @@ def resolve(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] = 
     file = _find(path, zoo)
     if file is not None:
         return TrainedDetector(file)
-    held = f"{zoo} holds {names}" if (names := _models(zoo)) else f"the zoo folder {zoo} holds no models"
-    unknown = f"there is no detector {str(path)!r}: it is no .keras file, run or zoo folder"
+    names = _models(zoo)
+    held = f"{zoo} holds {', '.join(names)}" if names else f"the zoo folder {zoo} holds no models"
+    unknown = (
+        f"there is no detector {str(path)!r}{did_you_mean(str(path), names)}: it is no .keras file, run or zoo folder"
+    )
     if not _is_preset_name(path):
         raise VadError(f"{unknown}, and {held}.")
     found = _find_preset(path.as_posix(), local_zoos(zoo))
@@ -186,9 +190,8 @@ def _find(path: Path, zoo: Path) -> Path | None:
     return None
 
 
-def _models(zoo: Path) -> str:
-    known = sorted(entry.parents[1].name for entry in zoo.glob("*/*/saved_model.pb")) if zoo.is_dir() else []
-    return ", ".join(dict.fromkeys(known))
+def _models(zoo: Path) -> list[str]:
+    return sorted({entry.parents[1].name for entry in zoo.glob("*/*/saved_model.pb")})
 
 
 def _is_preset_name(path: Path) -> bool:

@@ -178,6 +178,17 @@ def test_none_of_that_imports_tensorflow(here):
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
+def test_a_preset_or_model_that_may_be_meant_is_named(here, monkeypatch):
+    monkeypatch.setenv("KERAS_VAD_STORES", str(ROOT / "zoo"))
+    with pytest.raises(VadError, match=r"there is no preset 'luss_ae_shape' \(did you mean luss_ae_shapes\?\)"):
+        execute(["pull", "luss_ae_shape"])
+    version = here / "own" / "street" / "1"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    with pytest.raises(VadError, match=r"there is no detector 'stret' \(did you mean street\?\)"):
+        execute(["evaluate", "--model", "stret", "--zoo", "own", *DATA])
+
+
 @pytest.mark.parametrize("verb", ["models", "recipes", "presets", "ablations", "data"])
 def test_lists_what_there_is(verb, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_VAD_STORES", str(ROOT / "zoo"))
