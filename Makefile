@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export NO_MKDOCS_2_WARNING := 1
 export DENO_DIR ?= $(abspath $(VENV))/.deno
 export DENO_NO_UPDATE_CHECK := 1
 SCRIPTS := keras_vad/report/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format results picture clean
+.PHONY: help venv demo test lint format docs results picture clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' Makefile | expand -t 12
@@ -40,16 +41,19 @@ format: $(INSTALLED)  ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/deno fmt --quiet --config $(SCRIPTS)/deno.json $(SCRIPTS)
 
+docs: $(INSTALLED)  ## build the documents as a site, build/site/index.html; a link that leads nowhere fails
+	@$(BIN)/mkdocs build --quiet
+
 results: $(INSTALLED)  ## make the tables of results in the documents from zoo/results.csv
 	@$(BIN)/python tools/results.py
 	@$(BIN)/python tools/study.py
 
 picture: demo  ## make the README's picture from the demo's data and model
-	@$(BIN)/python tools/picture.py Test001 --dataset shapes --data-dir demo/shapes --model demo/run \
+	@$(BIN)/keras-vad picture Test001 --dataset shapes --data-dir demo/shapes --model demo/run \
 		--output docs/images/scored_video.png --overwrite
 
 clean:  ## delete what can be made again: environment, demo, build files, caches (not runs/ and zoo/)
-	rm -rf .venv demo build *.egg-info serving/client/build serving/client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo build *.egg-info serving/server/*.egg-info serving/client/build serving/client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file is made last, so an installation that was interrupted starts again.

@@ -8,10 +8,13 @@ setup(
     description="A model zoo for video anomaly detection on TensorFlow and Keras",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=find_packages(include=["keras_vad", "keras_vad.*", "serving"]),
+    packages=[*find_packages(include=["keras_vad", "keras_vad.*"]), *find_packages("serving/server")],
+    package_dir={"keras_vad_server": "serving/server/keras_vad_server"},
     package_data={
-        "keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "report/scripts/*.js", "py.typed"]
+        "keras_vad": ["recipes/*.yaml", "ablations/*.yaml", "report/page.*", "report/scripts/*.js", "py.typed"],
+        "keras_vad_server": ["config_files/*", "py.typed"],
     },
+    entry_points={"console_scripts": ["keras-vad = keras_vad.cli.main:main"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
@@ -39,6 +42,7 @@ setup(
     ],
     extras_require={
         "objects": ["fsspec>=2025.2"],
+        "testing": ["pytest>=8"],
         "dev": [
             "fsspec>=2025.2",
             "pytest>=8",
@@ -47,6 +51,8 @@ setup(
             "playwright>=1.50",
             "ruff>=0.15",
             "mypy>=1.15",
+            "mkdocs-material>=9.6",
+            "mkdocstrings[python]>=1.0",
             "types-PyYAML",
             "deno>=2.9",
         ],

@@ -8,23 +8,31 @@ Example:
 ['adv3dcae']
 """
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from keras_vad.common.lazy import lazy_names
+from keras_vad.common.quiet import keep_tensorflow_quiet
+
+if TYPE_CHECKING:
+    from keras_vad.errors import VadError
+    from keras_vad.models.detector import VideoAnomalyDetector
+    from keras_vad.models.registry import build, list_models
+    from keras_vad.presets.pull import list_presets, pull
+    from keras_vad.presets.resolve import load
+    from keras_vad.scoring.series import VideoScores
 
 __version__ = "0.1.0"
-
-_PUBLIC = {
-    "list_models": "keras_vad.models.registry",
-    "build": "keras_vad.models.registry",
-    "load": "keras_vad.zoo",
-    "list_presets": "keras_vad.presets.pull",
-    "pull": "keras_vad.presets.pull",
-    "VadError": "keras_vad.errors",
-}
-__all__ = ["VadError", "build", "list_models", "list_presets", "load", "pull"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'keras_vad' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "VadError": "keras_vad.errors",
+        "VideoAnomalyDetector": "keras_vad.models.detector",
+        "VideoScores": "keras_vad.scoring.series",
+        "build": "keras_vad.models.registry",
+        "list_models": "keras_vad.models.registry",
+        "list_presets": "keras_vad.presets.pull",
+        "load": "keras_vad.presets.resolve",
+        "pull": "keras_vad.presets.pull",
+    },
+)
+keep_tensorflow_quiet()

@@ -1,4 +1,4 @@
-"""The one exception that users are meant to read."""
+"""The exceptions that users are meant to read."""
 
 
 class VadError(ValueError):
@@ -7,3 +7,7 @@ class VadError(ValueError):
     The message is one sentence that names the thing, what was found, what was expected and the remedy. Tools print it
     without a traceback and exit with status 2.
     """
+
+
+class UndecodableError(VadError):
+    """A video or an image that is damaged; others beside it may serve."""

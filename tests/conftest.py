@@ -7,8 +7,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the tools do; one proc
 if "PYTEST_XDIST_WORKER" in os.environ:  # there is one for each core, so threads beside it only cost time
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
-# Pages and ablations are tested with the contract's configurations, so it may be imported before tests/models is.
-pytest.register_assert_rewrite("tests.models.detector_contract")
 
 # A shared machine may be slow at any moment; a property holds or not whatever the time.
 settings.register_profile("untimed", deadline=None)

@@ -9,10 +9,8 @@ import pytest
 
 from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
+from tests.environment import PATHS, ROOT
 from tools.demo import main
-
-ROOT = Path(__file__).parents[1]
-PATHS = f"{ROOT}{os.pathsep}{ROOT / 'serving' / 'client'}"
 
 
 def test_makes_all_results_also_over_those_of_a_run_before(tmp_path: Path) -> None:
@@ -29,7 +27,7 @@ def test_makes_all_results_also_over_those_of_a_run_before(tmp_path: Path) -> No
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "make_shapes" not in done.stdout
+    assert "make-shapes" not in done.stdout
     assert "stopped." in done.stdout  # the server
     for result in (
         "run/report.json",
@@ -52,6 +50,6 @@ def test_refuses_a_folder_of_something_else(tmp_path: Path) -> None:
 
 def test_stops_at_the_step_that_fails(tmp_path: Path) -> None:
     (tmp_path / "shapes").mkdir()
-    with pytest.raises(VadError, match=r"^.*shapes.*\. The demonstration stopped at tools/train\.py"):
+    with pytest.raises(VadError, match=r"^.*shapes.*\. The demonstration stopped at keras-vad train"):
         main([str(tmp_path)])
     assert not (tmp_path / "zoo").exists()

@@ -5,7 +5,6 @@ python tools/benchmark.py training --model adv3dcae --dataset ucsdped2 --data-di
 python tools/benchmark.py memory --frames 100000 --size 256 --dir /tmp/long
 python tools/benchmark.py streaming --recipe decoupled_ucsdped2
 python tools/benchmark.py cameras --model local_playback --recipe local_playback_ucsdped2_compact
-python tools/benchmark.py serving --model local_playback_ucsdped2_compact --seconds 600
 """
 
 import argparse
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vad.cli import load_tensorflow, run
+from keras_vad.cli.process import load_tensorflow, run
 from keras_vad.errors import VadError
 
 
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for option in ("model", "dataset"):
         training.add_argument(f"--{option}", required=True)
     training.add_argument("--data-dir", required=True, type=Path)
-    training.add_argument("--recipe", help="recipe, as for tools/train.py")
+    training.add_argument("--recipe", help="recipe, as for keras-vad train")
     training.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE")
     training.add_argument("--steps", type=int, default=20, help="training steps to time (default: %(default)s)")
     memory = kinds.add_parser("memory", help="peak memory of a training run on long generated videos")
@@ -54,26 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     cameras.add_argument("--recipe", required=True, help="its model, with random weights")
     cameras.add_argument("--fps", type=float, default=10.0, help="frames a second of a camera (default: %(default)g)")
     cameras.add_argument("--frames", type=int, default=512, help="frames of the video (default: %(default)s)")
-    serving = kinds.add_parser("serving", help="a served model under the load of many cameras, beside calls in process")
-    serving.add_argument("--model", required=True, help="name in the zoo")
-    serving.add_argument("--zoo", type=Path, default=Path("zoo"), help="zoo folder (default: %(default)s)")
-    serving.add_argument("--streams", type=int, default=16, help="cameras at once (default: %(default)s)")
-    serving.add_argument("--seconds", type=float, default=600.0, help="how long (default: %(default)g)")
-    serving.add_argument("--fps", type=float, help="frames a second of a camera (default: all that the server takes)")
-    serving.add_argument("--chunk", type=int, help="frames in a request (default: the client's)")
-    serving.add_argument(
-        "--max-batch", type=int, default=1, metavar="N", help="chunks that are computed together (default: %(default)s)"
-    )
-    serving.add_argument(
-        "--in-process-seconds", type=float, default=30.0, help="of each measurement (default: %(default)g)"
-    )
     args = parser.parse_args(argv)
     kinds_of = {
         "training": _training,
         "memory": _memory,
         "streaming": _streaming,
         "cameras": _cameras,
-        "serving": _serving,
     }
     result = kinds_of[args.kind](args)
     print(json.dumps(result, indent=2))
@@ -82,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _training(args: argparse.Namespace) -> dict[str, Any]:
     load_tensorflow()
-    import keras
     import tensorflow as tf
 
     from keras_vad.data import FrameCache, hold_out, open_dataset
@@ -93,8 +77,7 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
     from keras_vad.training.recipe import find_recipe, load_recipe
 
     recipe = load_recipe(find_recipe(args.recipe, args.model, args.dataset), args.set)
-    keras.mixed_precision.set_global_policy(recipe.training.precision)
-    detector = build(args.model, **recipe.model)
+    detector = build(args.model, precision=recipe.training.precision, **recipe.model)
     detector.compile()
     detector.build_optimizers()
     cache = FrameCache()
@@ -113,9 +96,9 @@ def _training(args: argparse.Namespace) -> dict[str, Any]:
             videos,
             held_out,
             batch_size=recipe.training.batch_size,
-            strides=recipe.data.strides,
+            speeds=recipe.data.speeds,
             hop=recipe.data.hop,
-            most_steps=recipe.training.steps_per_epoch,
+            steps=recipe.training.steps_per_epoch,
             validation_steps=0,
             seed=0,
             codes=Path(folder) / "codes",
@@ -210,10 +193,10 @@ def _memory(args: argparse.Namespace) -> dict[str, Any]:
         "training.epochs": 1,
         "training.steps_per_epoch": args.steps,
         "training.batch_size": 2,
-        "data.strides": "[1,2,3]",
+        "data.speeds": "[1,2,3]",
         "data.validation_share": 0.05,
     }
-    command = [sys.executable, str(Path(__file__).with_name("train.py")), "--model", "adv3dcae", "--dataset", "folder"]
+    command = [sys.executable, "-m", "keras_vad", "train", "--model", "adv3dcae", "--dataset", "folder"]
     command += ["--data-dir", str(args.dir / "videos"), "--recipe", "adv3dcae_shapes_compact", "--no-export"]
     command += ["--run-dir", str(args.dir / "run")]
     for name, value in options.items():
@@ -305,13 +288,6 @@ def _cameras(args: argparse.Namespace) -> dict[str, Any]:
         "frames_per_second_on_one_core": round(rate, 1),
         f"cameras_of_{args.fps:g}_fps": int(rate / args.fps),
     }
-
-
-def _serving(args: argparse.Namespace) -> dict[str, Any]:
-    from serving.load_test import Load, load_test
-
-    load = Load(args.streams, args.seconds, args.fps, args.chunk)
-    return load_test(args.zoo, args.model, load, args.max_batch, args.in_process_seconds)
 
 
 def _write_video(path: Path, n_frames: int, size: int, seed: int) -> None:

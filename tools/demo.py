@@ -1,12 +1,11 @@
 """Walk the whole way on generated data: train, evaluate, export, serve, score over gRPC and draw a picture.
 
-Every step is one of the other tools, run as by the command that is printed; but all in this process, as loading
-TensorFlow takes longer than most of them. Only the server has one of its own.
+Every step is a command, run as by the words that are printed; but all in this process, as loading TensorFlow takes
+longer than most of them. Only the server has one of its own.
 """
 
 import argparse
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -15,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_vad.cli import run
+from keras_vad.cli.main import execute
+from keras_vad.cli.process import run
 from keras_vad.errors import VadError
 
-TOOLS = Path(__file__).resolve().parent
 MODEL = "adv3dcae_shapes_compact"
 DATA = {"train-frames": 1200, "test-frames": 600, "anomaly-probability": 0.02, "seed": 0}
 # A network and a run too small to learn anything, to see in seconds that every step works.
@@ -42,16 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     data = ["--dataset", "shapes", "--data-dir", str(shapes)]
     if not shapes.exists():
-        _step("make_shapes.py", shapes, *(text for name, value in DATA.items() for text in (f"--{name}", str(value))))
-    training = ["--model", "adv3dcae", *data, "--recipe", "compact", "--run-dir", trained, "--output", zoo]
+        _step("data make-shapes", shapes, *(text for name, value in DATA.items() for text in (f"--{name}", str(value))))
+    training = ["--model", "adv3dcae", *data, "--recipe", "compact", "--run-dir", trained, "--zoo", zoo]
     changes = QUICK if args.quick else {}
-    _step("train.py", *training, *(text for name, value in changes.items() for text in ("--set", f"{name}={value}")))
-    _step("evaluate.py", "--model", trained, *data, "--json", figures, "--overwrite")
+    _step("train", *training, *(text for name, value in changes.items() for text in ("--set", f"{name}={value}")))
+    _step("evaluate", "--model", trained, *data, "--json", figures, "--overwrite")
     videos = sorted(path for path in (shapes / "Test").iterdir() if path.is_dir() and not path.name.endswith("_gt"))
     with _server(zoo) as address:
         for video in videos:
-            _step("score.py", video, "--server", address, "--model", MODEL, "--csv", scores / f"{video.name}.csv")
-    _step("picture.py", videos[0].name, *data, "--model", trained, "--output", picture, "--overwrite")
+            _step("score", video, "--server", address, "--model", MODEL, "--csv", scores / f"{video.name}.csv")
+    _step("picture", videos[0].name, *data, "--model", trained, "--output", picture, "--overwrite")
 
     print(f"\nDone in {time.monotonic() - started:.0f} s. The results:")
     for what, where in (
@@ -65,27 +64,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _step(tool: str, *arguments: str | Path) -> None:
-    words = _announced(tool, arguments)
+def _step(verb: str, *arguments: str | Path) -> None:
+    words = _announced(verb, arguments)
     try:
-        runpy.run_path(str(TOOLS / tool))["main"](words)
+        execute(words)
     except VadError as error:
         raise VadError(
-            f"{error} The demonstration stopped at tools/{tool}; run it again when that is mended."
+            f"{error} The demonstration stopped at keras-vad {verb}; run it again when that is mended."
         ) from error
 
 
-def _announced(tool: str, arguments: Sequence[str | Path]) -> list[str]:
-    """The arguments as words, after the command was printed."""
-    words = [str(argument) for argument in arguments]
-    print("\n$", " ".join(["python", f"tools/{tool}", *words]), flush=True)
+def _announced(verb: str, arguments: Sequence[str | Path]) -> list[str]:
+    """The command's words, after it was printed."""
+    words = [*verb.split(), *map(str, arguments)]
+    print("\n$ keras-vad", " ".join(words), flush=True)
     return words
 
 
 @contextmanager
 def _server(zoo: Path) -> Iterator[str]:
     """A local server for the duration of the block; gives its address."""
-    command = [sys.executable, str(TOOLS / "serve.py"), *_announced("serve.py", ["--zoo", zoo, "--port", "0"])]
+    command = [sys.executable, "-m", "keras_vad", *_announced("serve", ["--zoo", zoo, "--port", "0"])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
@@ -94,7 +93,7 @@ def _server(zoo: Path) -> Iterator[str]:
                 if line.startswith("serving "):
                     break
             else:
-                raise VadError("the demonstration stopped at tools/serve.py, see above.")
+                raise VadError("the demonstration stopped at keras-vad serve, see above.")
             yield line.split()[-1]
         finally:
             server.terminate()

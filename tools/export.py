@@ -1,45 +1,8 @@
-"""Export a trained detector to the zoo, as its next version; what tools/train.py does at its end unless told not to.
+"""``keras-vad export``, from a checkout."""
 
-Example: python tools/export.py --model runs/adv3dcae_ucsdped2_compact-seed0 --name adv3dcae_ucsdped2
-"""
-
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from keras_vad.cli import load_tensorflow, run
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Export one detector and say where it went."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    add = parser.add_argument
-    add("--model", required=True, metavar="PATH", help="run folder, .keras file or name of a preset")
-    add("--name", required=True, metavar="NAME", help="the model's name in the zoo")
-    add("--output", type=Path, default=Path("zoo"), metavar="DIR", help="zoo folder (default: %(default)s)")
-    args = parser.parse_args(argv)
-
-    load_tensorflow()
-    import keras_vad
-    from keras_vad.card import calibration_of_run
-    from keras_vad.export import export
-    from keras_vad.names import check_name
-    from keras_vad.zoo import card_of, origin_of
-
-    check_name(args.name)
-    run_folder = Path(args.model)
-    card = card_of(args.model) or {}
-    version = export(
-        keras_vad.load(args.model),
-        args.output,
-        args.name,
-        calibration=calibration_of_run(run_folder) or card.get("calibration"),
-        training=origin_of(args.model).training,
-    )
-    print(f"exported: {version}")
-    return 0
-
+from keras_vad.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(main(["export", *sys.argv[1:]]))

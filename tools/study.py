@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_vad.cli import run
+from keras_vad.cli.process import run
+from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
-from keras_vad.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"

@@ -2,7 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
+from keras_vad.data.recordings import LeftOut
 from keras_vad.data.video import Labels, Video
 
 
@@ -10,9 +12,17 @@ class VideoDataset(ABC):
     """Training videos of normal scenes, and test videos with their labels.
 
     Readers list and count files when they are opened, and say what is missing by its path; frames are decoded later.
+
+    Attributes:
+        name: Its key.
+        left_out: What was found and does not serve as a video, to be told to the user.
+        of_the_user: Whether these are recordings of the user's own, of which one that is too short or damaged may be
+            left out of training; of a published data set none may.
     """
 
     name: str
+    left_out: Sequence[LeftOut] = ()
+    of_the_user = False
 
     @abstractmethod
     def train_videos(self) -> list[Video]:

@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.lib import format as npy
 
+from keras_vad.common.files import appearing, locked
 from keras_vad.data.video import Clip, FrameSource, Video
 from keras_vad.errors import VadError
-from keras_vad.files import locked
 from keras_vad.layers.frames import resize_frames
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _BATCH_BYTES = 1 << 25  # of frames resized at a time: large frames must not fill the memory
 
 
@@ -54,6 +54,15 @@ class CachedFrames:
         return self.length
 
     @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each, float64 (n,); ``None`` if the video has no clock."""
+        path = times_path(self.path)
+        if not path.exists():
+            return None if self.fps is None else np.arange(self.length) / self.fps
+        times = np.load(path, allow_pickle=False)[self.start : self.start + self.length]
+        return times - times[0]
+
+    @property
     def frame_shape(self) -> tuple[int, int, int]:
         """Of a frame as it is read: (height, width, 3)."""
         return (*self.size, 3)
@@ -64,13 +73,13 @@ class CachedFrames:
         for start in range(0, self.length, batch):
             yield from self.read(start, min(batch, self.length - start))
 
-    def read(self, start: int, count: int, stride: int = 1) -> np.ndarray:
-        """Read frames ``start``, ``start + stride``, ...
+    def read(self, start: int, count: int, step: int = 1) -> np.ndarray:
+        """Read frames ``start``, ``start + step``, ...
 
         Args:
             start: Number of the first frame.
             count: Number of frames.
-            stride: Frames from one to the next.
+            step: Frames from one to the next.
 
         Returns:
             uint8, (count, H, W, 3) RGB.
@@ -79,16 +88,16 @@ class CachedFrames:
             IndexError: If frames outside the video are asked for.
         """
         out = np.empty((count, *self.size, 3), np.uint8)
-        self.read_into(out, start, stride)
+        self.read_into(out, start, step)
         return out
 
-    def read_into(self, out: np.ndarray, start: int, stride: int = 1) -> None:
+    def read_into(self, out: np.ndarray, start: int, step: int = 1) -> None:
         """Read as many frames as ``out`` has: contiguous uint8 (count, H, W, 3)."""
         count = len(out)
-        if start < 0 or stride < 1 or start + (count - 1) * stride >= self.length:
-            raise IndexError(f"frames {start} + {stride} * [0, {count}) of {self.length}")
+        if start < 0 or step < 1 or start + (count - 1) * step >= self.length:
+            raise IndexError(f"frames {start} + {step} * [0, {count}) of {self.length}")
         stored = out if self.channels == 3 else np.empty((count, *self.size), np.uint8)
-        self._pread(stored, start, stride)
+        self._pread(stored, start, step)
         if self.channels == 1:
             # OpenCV repeats the channel 25 times faster than numpy.
             width = self.size[1]
@@ -98,12 +107,10 @@ class CachedFrames:
         """Frames ``start`` up to, but not including, ``stop``, of the same file."""
         return replace(self, start=self.start + start, length=stop - start)
 
-    def _pread(self, out: np.ndarray, start: int, stride: int) -> None:
+    def _pread(self, out: np.ndarray, start: int, step: int) -> None:
         frame_bytes = out[0].nbytes
         first = self.offset + (self.start + start) * frame_bytes
-        blocks = (
-            [(out, first)] if stride == 1 else [(out[i], first + i * stride * frame_bytes) for i in range(len(out))]
-        )
+        blocks = [(out, first)] if step == 1 else [(out[i], first + i * step * frame_bytes) for i in range(len(out))]
         # Opened for every read: a data set may have more videos than a process may hold files open.
         file = os.open(self.path, os.O_RDONLY)
         try:
@@ -159,6 +166,10 @@ class FrameCache:
                 try:
                     _write_frames(file, _resized(video.frames, size), size)
                     os.fsync(file)
+                    times = video.frames.times
+                    if times is not None:
+                        with appearing(times_path(path)) as beside:
+                            np.save(beside, times)
                     partial.replace(path)
                 except BaseException:
                     partial.unlink(missing_ok=True)
@@ -168,6 +179,11 @@ class FrameCache:
                 f"the frames of {video.name} at {size[1]}x{size[0]} cannot be kept in {self.root} ({error.strerror}); "
                 "free some space there, or set KERAS_VAD_CACHE to another folder that you can write to."
             ) from error
+
+
+def times_path(path: Path) -> Path:
+    """Where the times of cached frames lie."""
+    return path.with_name(f"{path.stem}-times.npy")
 
 
 def _batch_size(size: tuple[int, int]) -> int:

@@ -7,9 +7,9 @@ import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from keras_vad.common.files import scratch
 from keras_vad.data.video import VideoFile, video_name
 from keras_vad.errors import VadError
-from keras_vad.files import scratch
 
 
 def cut_video(path: Path, folder: Path, seconds: float, *, start: float = 0.0, end: float | None = None) -> list[Path]:

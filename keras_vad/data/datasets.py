@@ -4,16 +4,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_vad.common.suggest import did_you_mean
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.folder import FolderDataset
 from keras_vad.data.ucsd import PED1, PED2, UCSDDataset
 from keras_vad.errors import VadError
 
-DATASETS: dict[str, Callable[[Path], VideoDataset]] = {
-    "shapes": lambda path: UCSDDataset("shapes", path),
-    "ucsdped1": lambda path: UCSDDataset("ucsdped1", path, PED1),
-    "ucsdped2": lambda path: UCSDDataset("ucsdped2", path, PED2),
-    "folder": FolderDataset,
+#: Each reader, and what it reads in a line.
+DATASETS: dict[str, tuple[Callable[[Path], VideoDataset], str]] = {
+    "shapes": (lambda path: UCSDDataset("shapes", path), "drawn by keras-vad data make-shapes, with pixel masks"),
+    "ucsdped1": (lambda path: UCSDDataset("ucsdped1", path, PED1), "UCSD Ped1, with pixel masks of some videos"),
+    "ucsdped2": (lambda path: UCSDDataset("ucsdped2", path, PED2), "UCSD Ped2, with pixel masks"),
+    "folder": (FolderDataset, "videos of your own in train/ and test/ (docs/data.md)"),
 }
 
 _UCSD_TERMS = (
@@ -39,9 +41,12 @@ def open_dataset(key: str, data_dir: str | os.PathLike[str]) -> VideoDataset:
         VadError: If the key is unknown or the folder is not that data set, complete.
     """
     if key not in DATASETS:
-        raise VadError(f"there is no data set {key!r}; choose one of {', '.join(DATASETS)}.")
+        raise VadError(
+            f"there is no data set {key!r}{did_you_mean(key, DATASETS)}; choose one of {', '.join(DATASETS)}."
+        )
     path = Path(data_dir)
     if not path.is_dir():
         found = "is not a folder" if path.exists() else "does not exist"
         raise VadError(f"the data folder {path} {found}; give the folder that holds the data set {key}.")
-    return DATASETS[key](path)
+    reader, _ = DATASETS[key]
+    return reader(path)

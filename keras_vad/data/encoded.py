@@ -40,18 +40,18 @@ class EncodedFrames:
     def __len__(self) -> int:
         return self.length
 
-    def read_into(self, out: np.ndarray, start: int, stride: int = 1) -> None:
+    def read_into(self, out: np.ndarray, start: int, step: int = 1) -> None:
         """Read as many codes as ``out`` has: contiguous float32 (count, *frame_shape).
 
         Raises:
             IndexError: If frames outside the video are asked for.
         """
-        if start < 0 or stride < 1 or start + (len(out) - 1) * stride >= self.length:
-            raise IndexError(f"frames {start} + {stride} * [0, {len(out)}) of {self.length}")
+        if start < 0 or step < 1 or start + (len(out) - 1) * step >= self.length:
+            raise IndexError(f"frames {start} + {step} * [0, {len(out)}) of {self.length}")
         file = os.open(self.path, os.O_RDONLY)
         try:
             for number, code in enumerate(out):
-                position = self.offset + (start + number * stride) * code.nbytes
+                position = self.offset + (start + number * step) * code.nbytes
                 read_exactly(file, memoryview(code).cast("B"), position, self.path)
         finally:
             os.close(file)

@@ -1,8 +1,8 @@
 """Any folder of videos or of frame folders.
 
-Layout: ``DIR/train`` and ``DIR/test``, each holding video files or folders of frames (or frames themselves: one
-video), and optionally ``DIR/labels.csv`` with a line ``video,start,end`` for each anomalous range of a test video,
-frames counted from 1, end included. A ``DIR`` without ``train`` holds training videos itself.
+Layout: ``DIR/train`` and ``DIR/test``, each holding video files or folders of frames, in folders of any depth (or
+frames themselves: one video), and optionally ``DIR/labels.csv`` with a line ``video,start,end`` for each anomalous
+range of a test video, frames counted from 1, end included. A ``DIR`` without ``train`` holds training videos itself.
 """
 
 import csv
@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_vad.data.base import VideoDataset
-from keras_vad.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Labels, Video, open_video, video_name, visible
+from keras_vad.data.recordings import LeftOut, find_recordings
+from keras_vad.data.video import Labels, Video, video_name
 from keras_vad.errors import VadError
 
 
@@ -23,27 +24,34 @@ class FolderDataset(VideoDataset):
         data_dir: The folder.
 
     Raises:
-        VadError: If it holds no training videos, or anything but videos, frame folders and labels.
+        VadError: If it holds no training videos, or two of the same name.
     """
 
     name = "folder"
+    of_the_user = True
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir
         train, test = data_dir / "train", data_dir / "test"
+        self.left_out: list[LeftOut] = []
         self._test: list[Video] = []
         if train.is_dir():
-            self._train = _videos(train)
+            self._train = self._find(train)
             if test.is_dir():
-                self._test = _videos(test)
+                self._test = self._find(test)
         elif test.is_dir():
             raise VadError(
                 f"{data_dir} holds a folder test but no folder train; put videos of normal scenes in {train}."
             )
         else:
-            self._train = _videos(data_dir)
+            self._train = self._find(data_dir)
         labels = data_dir / "labels.csv"
         self._ranges = _ranges(labels, self._test) if labels.exists() else None
+
+    def _find(self, folder: Path) -> list[Video]:
+        found = find_recordings(folder, frozenset({"labels.csv"}))
+        self.left_out += found.left_out
+        return found.videos
 
     def train_videos(self) -> list[Video]:
         """The videos below ``train``, or in the folder itself."""
@@ -70,26 +78,6 @@ class FolderDataset(VideoDataset):
                 )
             frame[start - 1 : end] = True
         return frame
-
-
-def _videos(folder: Path) -> list[Video]:
-    paths = [path for path in visible(folder) if path.name != "labels.csv"]
-    if not paths:
-        raise VadError(f"{folder} holds no videos; put video files or folders of frames there.")
-    if all(path.suffix.lower() in IMAGE_SUFFIXES for path in paths):
-        return [open_video(folder)]
-    videos: dict[str, Path] = {}
-    for path in paths:
-        if not path.is_dir() and path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise VadError(
-                f"{path} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))}); "
-                "move it elsewhere."
-            )
-        name = video_name(path)
-        if name in videos:
-            raise VadError(f"{path} and {videos[name].name} would both be called {name!r}; rename one of them.")
-        videos[name] = path
-    return [open_video(path, name) for name, path in videos.items()]
 
 
 def _ranges(path: Path, videos: Sequence[Video]) -> dict[str, list[tuple[int, int, int]]]:

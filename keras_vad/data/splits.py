@@ -1,11 +1,10 @@
 """Splits that keep neighbouring frames together."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import yaml
 
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.video import Clip, Video
 from keras_vad.errors import VadError
@@ -47,17 +46,15 @@ def hold_out(videos: Sequence[Video], share: float, seed: int) -> tuple[list[Vid
     return train, [video for index, video in enumerate(videos) if index in chosen]
 
 
-def held_out_of_run(run: Path, dataset: VideoDataset) -> list[Video]:
+def held_out_of_run(run: RunFolder, dataset: VideoDataset) -> list[Video]:
     """The normal videos that a run held out from training; none if it was trained on other data, or is no run.
 
     Args:
-        run: A run folder of ``tools/train.py``.
+        run: The run folder.
         dataset: The data set.
     """
-    if not (run / "config.yaml").is_file():
-        return []
-    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    if config.get("data_fingerprint") != dataset.fingerprint():
+    config = run.config()
+    if not config or config.get("data_fingerprint") != dataset.fingerprint():
         return []
     return hold_out(dataset.train_videos(), config["data"]["validation_share"], config["seed"])[1]
 

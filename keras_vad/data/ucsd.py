@@ -157,7 +157,9 @@ def _masks(clip: FrameFolder) -> list[Path] | None:
     folder = clip.path.with_name(clip.path.name + "_gt")
     if not folder.is_dir():
         return None
-    paths = image_files(folder)
+    paths, others = image_files(folder)
+    if others:
+        raise VadError(f"{others[0]} is no image, but {folder} holds the frames of one clip only; move it elsewhere.")
     if len(paths) != len(clip):
         raise VadError(
             f"{folder} holds {len(paths)} masks, but {clip.path} holds {len(clip)} frames; unpack the data set again."

@@ -1,21 +1,24 @@
 """Videos as lazily decoded frames, whatever they are stored in."""
 
 import hashlib
+import logging
+import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from keras_vad.errors import VadError
+from keras_vad.data.decoding import MOST_LOST, Decoding, nominal_rate, open_container
+from keras_vad.errors import UndecodableError, VadError
+
+logger = logging.getLogger("keras_vad")
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
@@ -35,6 +38,10 @@ class FrameSource(Protocol):
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
 
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each frame, float64 (n,), increasing; ``None`` without a clock."""
+
     def __len__(self) -> int:
         """The exact number of frames; a video file is decoded once to count them."""
 
@@ -52,12 +59,23 @@ class Video:
     Args:
         name: Unique within its data set and split.
         frames: Its frames.
-        fps: Frames a second, ``None`` where unknown (a folder of images).
+        fps: Frames a second, on average; ``None`` where unknown (a folder of images).
     """
 
     name: str
     frames: FrameSource
     fps: float | None = None
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each, float64 (n,), increasing: its timestamps, or frame number by ``fps``.
+
+        ``None`` where there is neither.
+        """
+        times = self.frames.times
+        if times is None and self.fps is not None:
+            return np.arange(len(self.frames)) / self.fps
+        return times
 
 
 @dataclass(frozen=True)
@@ -73,31 +91,43 @@ class Labels:
     mask: Callable[[int], np.ndarray] | None = None
 
 
-def open_video(source: "str | os.PathLike[str] | np.ndarray | Video", name: str | None = None) -> Video:
+def open_video(
+    source: "str | os.PathLike[str] | np.ndarray | Video",
+    name: str | None = None,
+    *,
+    fps: float | None = None,
+    max_lost: float = MOST_LOST,
+) -> Video:
     """Open a video file, a folder of frames or an array.
 
     Args:
         source: Path of a video file or of a folder of images; or uint8 (n, H, W, 3) RGB or (n, H, W) gray; a ``Video``
             is returned as it is.
         name: Name of the video; by default the file's or folder's name, ``"array"`` for an array.
+        fps: Frames a second, for sources that have no clock; others keep their own.
+        max_lost: Share of a file's frames, in [0, 1], that may be damaged or missing.
 
     Raises:
-        VadError: If there is nothing to read.
+        VadError: If there is nothing to read, or a number is out of its range.
 
     Example:
     >>> video = open_video(np.zeros((20, 48, 64, 3), np.uint8))
     >>> video.name, len(video.frames), video.frames.size
     ('array', 20, (48, 64))
     """
+    if fps is not None and not 0 < fps < math.inf:
+        raise VadError(f"fps is {fps:g}, but must be above 0 frames a second.")
+    if not 0 <= max_lost <= 1:
+        raise VadError(f"max_lost is {max_lost:g}, but must be a share between 0 and 1.")
     if isinstance(source, Video):
         return source
     if isinstance(source, np.ndarray):
-        return Video(name or "array", ArrayFrames(source))
+        return Video(name or "array", ArrayFrames(source), fps)
     path = Path(source)
     if path.is_dir():
-        return Video(name or path.resolve().name, FrameFolder(path))
-    file = VideoFile(path)
-    return Video(name or video_name(path), file, file.fps)
+        return Video(name or path.resolve().name, FrameFolder(path), fps)
+    file = VideoFile(path, max_lost)
+    return Video(name or video_name(path), file, file.fps or fps)
 
 
 def video_name(path: Path) -> str:
@@ -120,21 +150,29 @@ def visible(folder: Path) -> list[Path]:
     return sorted(found, key=natural_key)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder of frames in natural order.
+def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a folder of frames in natural order, and the other files in it.
 
     Raises:
-        VadError: If the folder is missing, empty, or holds anything but images.
+        VadError: If the folder is missing, or holds no images or folders.
     """
     if not folder.is_dir():
         raise VadError(f"{folder} is not a folder; give a folder of frames ({_IMAGES}).")
     paths = visible(folder)
-    if not paths:
-        raise VadError(f"{folder} is empty, but a video needs frames; put its images ({_IMAGES}) there.")
     for path in paths:
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
-            raise VadError(f"{path} is not an image, but a folder of frames holds {_IMAGES} only; move it elsewhere.")
-    return paths
+        if path.is_dir():
+            raise VadError(f"{path} is a folder, but a folder of frames holds {_IMAGES} only; give one of its folders.")
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = [path for path in paths if path.suffix.lower() not in IMAGE_SUFFIXES]
+    if not images:
+        found = f"holds no images but {_listed(others)}" if others else "is empty"
+        raise VadError(f"{folder} {found}; a video needs frames: put its images ({_IMAGES}) there.")
+    return images, others
+
+
+def _listed(paths: Sequence[Path], most: int = 3) -> str:
+    shown = ", ".join(path.name for path in paths[:most])
+    return shown if len(paths) <= most else f"{shown} and {len(paths) - most} more"
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -157,7 +195,9 @@ def read_image(path: Path) -> np.ndarray:
                 return np.asarray(image.convert("RGB"))
             mode = image.mode
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three on damaged files.
-        raise VadError(f"{path} cannot be decoded as an image ({error}); copy it again from its source.") from error
+        raise UndecodableError(
+            f"{path} cannot be decoded as an image ({error}); copy it again from its source."
+        ) from error
     raise VadError(f"{path} has pixels of mode {mode}, but 8-bit gray or RGB is expected; convert it.")
 
 
@@ -165,21 +205,28 @@ class FrameFolder:
     """A folder of images, one a frame, in natural order of their names.
 
     Args:
-        path: The folder; hidden files in it are ignored.
+        path: The folder; hidden files in it are ignored. Other files that are no images are left out and told, to the
+            logger ``keras_vad``.
 
     Raises:
-        VadError: If the folder is missing, empty, or holds anything but images.
+        VadError: If the folder is missing, or holds no images or folders.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.paths = image_files(self.path)
+        self.paths, others = image_files(self.path)
+        if others:
+            logger.warning("%s: files that are no images are left out: %s.", self.path, _listed(others))
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
         height, width = read_image(self.paths[0]).shape[:2]
         return height, width
+
+    @property
+    def times(self) -> None:
+        """Images have no clock."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -196,13 +243,13 @@ class FrameFolder:
             if first is None:
                 first = image
             if image.shape[:2] != first.shape[:2]:
-                raise VadError(
+                raise UndecodableError(
                     f"{path} is {_size(image)}, but {self.paths[0].name} in the same folder is {_size(first)}; "
                     "the frames of one video must have one size: resize them or sort them into folders."
                 )
             if image.ndim != first.ndim:
                 kinds = {2: "gray", 3: "coloured"}
-                raise VadError(
+                raise UndecodableError(
                     f"{path} is {kinds[image.ndim]}, but {self.paths[0].name} in the same folder is "
                     f"{kinds[first.ndim]}; the frames of one video must be of one kind: convert them."
                 )
@@ -221,60 +268,79 @@ class FrameFolder:
 
 
 class VideoFile:
-    """A video file, decoded with FFmpeg (PyAV).
+    """A video file, decoded with FFmpeg (PyAV): turned upright, without what an edit list hides.
+
+    A few damaged or missing frames are left out and told, once, to the logger ``keras_vad``.
 
     Args:
         path: The file.
+        max_lost: Share of its frames, in [0, 1], that may be damaged or missing.
 
     Raises:
         VadError: If the file is missing, empty, or holds no video that can be decoded.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], max_lost: float = MOST_LOST) -> None:
         self.path = Path(path)
         if not self.path.exists():
             raise VadError(f"{self.path} does not exist; give a video file or a folder of frames.")
         if self.path.suffix.lower() in IMAGE_SUFFIXES:
             raise VadError(f"{self.path} is a single image, but a video is expected; give the folder it lies in.")
-        with self._open() as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or stream.guessed_rate
-            self.fps = float(rate) if rate else None
-            self._promised_frames = stream.frames  # 0 where the container does not say
-            # Matroska and WebM promise a duration instead; elsewhere FFmpeg estimates it from the size of the file.
-            duration = container.duration if "matroska" in container.format.name else None
-            self._promised_seconds = (duration or 0) / av.time_base
+        self.max_lost = max_lost
+        self._passed: Decoding | None = None
+        with open_container(self.path) as container:
+            self.fps = nominal_rate(container)
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
         return next(iter(self)).shape[:2]  # what is decoded counts, not what the header says
 
-    @cached_property
-    def _length(self) -> int:
-        return sum(1 for _ in self._decode())
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame to each frame, float64 (n,); ``None`` where the file has no clock."""
+        return self._whole_pass().times
 
     def __len__(self) -> int:
-        return self._length
+        return self._whole_pass().count
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Decode the frames in order.
 
         Raises:
-            VadError: If the file is damaged or truncated, or the frame size changes on the way.
+            VadError: If too much of the file is damaged or missing, or the frame size changes on the way.
         """
-        reformatter = VideoReformatter()  # one for all frames: setting it up costs as much as converting a frame
+        decoding = Decoding(self.path, self.max_lost)
         size: tuple[int, int] | None = None
-        for number, frame in enumerate(self._decode(), start=1):
-            image = reformatter.reformat(frame, format="rgb24").to_ndarray()
+        for number, image in enumerate(decoding.images(), start=1):
             if size is None:
                 size = image.shape[:2]
             if image.shape[:2] != size:
-                raise VadError(
+                raise UndecodableError(
                     f"frame {number} of {self.path} is {_size(image)}, but its first frame is {size[1]}x{size[0]}; "
                     "the frames of one video must have one size: encode it again."
                 )
             yield image
+        self._keep(decoding)
+
+    def _whole_pass(self) -> Decoding:
+        if self._passed is None:
+            decoding = Decoding(self.path, self.max_lost)
+            for _ in decoding.frames():
+                pass
+            self._keep(decoding)
+        assert self._passed is not None
+        return self._passed
+
+    def _keep(self, decoding: Decoding) -> None:
+        if self._passed is None and decoding.lost:
+            logger.warning(
+                "%s: %d of %d frames are damaged or missing and left out.",
+                self.path,
+                decoding.lost,
+                decoding.count + decoding.lost,
+            )
+        self._passed = decoding
 
     def content_key(self) -> str:
         """A hash of the file's bytes."""
@@ -283,50 +349,6 @@ class VideoFile:
     @cached_property
     def _content_key(self) -> str:
         return hashlib.sha256(b"file" + _file_hash(self.path)).hexdigest()
-
-    def _open(self) -> "av.container.InputContainer":
-        if self.path.stat().st_size == 0:
-            raise VadError(f"{self.path} is empty (0 bytes), but a video is expected; copy it again from its source.")
-        try:
-            container = av.open(str(self.path))
-        except (av.FFmpegError, OSError) as error:
-            raise VadError(
-                f"{self.path} cannot be opened as a video ({error.strerror}); it may be truncated or of another type: "
-                "copy it again or convert it with ffmpeg."
-            ) from error
-        if not container.streams.video:
-            container.close()
-            raise VadError(f"{self.path} holds no video stream; give a video file or a folder of frames.")
-        return container
-
-    def _decode(self) -> Iterator["av.VideoFrame"]:
-        count, last_time = 0, 0.0
-        with self._open() as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            try:
-                for frame in container.decode(stream):
-                    yield frame
-                    count += 1
-                    last_time = frame.time or 0.0
-            except av.FFmpegError as error:
-                raise VadError(
-                    f"{self.path} is damaged: decoding stops after frame {count} ({error.strerror}); copy it again "
-                    "from its source, or cut it there with ffmpeg."
-                ) from error
-        if count == 0:
-            raise VadError(f"{self.path} holds no frames; copy it again from its source.")
-        # Headers of sound files promise a little more than decoders give (dropped frames, edit lists).
-        promised, decoded = "", ""
-        if count < 0.98 * self._promised_frames - 2:
-            promised, decoded = f"{self._promised_frames} frames", f"{count}"
-        elif last_time < 0.98 * self._promised_seconds - 1:
-            promised, decoded = f"{self._promised_seconds:.1f} seconds", f"{last_time:.1f}"
-        if promised:
-            raise VadError(
-                f"{self.path} is truncated: its header promises {promised}, but {decoded} can be decoded; copy it "
-                "again from its source, or cut it there with ffmpeg."
-            )
 
 
 class ArrayFrames:
@@ -353,6 +375,10 @@ class ArrayFrames:
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
         return self.array.shape[1], self.array.shape[2]
+
+    @property
+    def times(self) -> None:
+        """An array has no clock."""
 
     def __len__(self) -> int:
         return len(self.array)
@@ -388,6 +414,12 @@ class Clip:
     def size(self) -> tuple[int, int]:
         """(height, width) of every frame in pixels."""
         return self.source.size
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds from the first frame of the clip to each; ``None`` if the source has no clock."""
+        times = self.source.times
+        return None if times is None else times[self.start : self.stop] - times[self.start]
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -14,10 +14,10 @@ from keras_vad.window import Window
 
 @dataclass(frozen=True)
 class _Index:
-    """All windows of some videos, numbered; a run is a video at a stride.
+    """All windows of some videos, numbered; a run is a video at a speed.
 
     Args:
-        runs: (video, stride) of every run.
+        runs: (video, speed) of every run.
         ends: int64, number of windows up to and including each run.
         hop: Frames between the starts of consecutive windows.
     """
@@ -30,11 +30,11 @@ class _Index:
         return int(self.ends[-1])
 
     def locate(self, number: int) -> tuple[CachedFrames | EncodedFrames, int, int]:
-        """(video, first frame, stride) of a window."""
+        """(video, first frame, speed) of a window."""
         run = int(np.searchsorted(self.ends, number, side="right"))
-        video, stride = self.runs[run]
+        video, speed = self.runs[run]
         before = int(self.ends[run - 1]) if run else 0
-        return video, (number - before) * self.hop, stride
+        return video, (number - before) * self.hop, speed
 
 
 def window_dataset(
@@ -42,7 +42,7 @@ def window_dataset(
     window: Window,
     *,
     batch_size: int,
-    strides: Sequence[int] = (1,),
+    speeds: Sequence[int] = (1,),
     hop: int = 1,
     shuffle: bool = True,
     seed: int = 0,
@@ -56,14 +56,14 @@ def window_dataset(
     The order is a permutation drawn from ``(seed, epoch)`` alone, so an epoch can be repeated, resumed in the middle
     without reading what is skipped, and split among workers that do not speak to each other.
 
-    A window holds the frames ``window.frames``, their offsets times the stride. Strides above 1 show the same scene
+    A window holds the frames ``window.frames``, their offsets times the speed. Speeds above 1 show the same scene
     faster (an augmentation of Hasan et al., CVPR 2016).
 
     Args:
         videos: Cached or encoded videos of one size.
         window: Which frames make a window.
         batch_size: Windows of a global batch.
-        strides: Every window is given at each of these speeds; a video too short for a speed above the first is left
+        speeds: Every window is given at each of these speeds; a video too short for a speed above the first is left
             out at that speed.
         hop: Frames between the starts of consecutive windows.
         shuffle: Whether to permute the windows; if not, they come in order.
@@ -80,7 +80,7 @@ def window_dataset(
     Raises:
         VadError: If a video is shorter than a window, sizes differ, or the windows do not fill one batch.
     """
-    index = _index_windows(videos, window, strides, hop)
+    index = _index_windows(videos, window, speeds, hop)
     part, parts = shard
     steps = _steps(len(index), batch_size, drop_remainder)
     if batch_size % parts or not 0 <= part < parts:
@@ -99,10 +99,10 @@ def window_dataset(
         numbers = order[first : first + share]
         batch = np.empty((len(numbers), *shape), dtype)
         for out, number in zip(batch, numbers, strict=True):
-            video, start, stride = index.locate(int(number))
-            video.read_into(out[: window.length], start, window.step * stride)
+            video, start, speed = index.locate(int(number))
+            video.read_into(out[: window.length], start, window.step * speed)
             for position, target in enumerate(window.targets, start=window.length):
-                video.read_into(out[position : position + 1], start + target * stride)
+                video.read_into(out[position : position + 1], start + target * speed)
         return batch
 
     def load(step: tf.Tensor) -> tf.Tensor:
@@ -124,7 +124,7 @@ def steps_per_epoch(
     window: Window,
     *,
     batch_size: int,
-    strides: Sequence[int] = (1,),
+    speeds: Sequence[int] = (1,),
     hop: int = 1,
     drop_remainder: bool = True,
 ) -> int:
@@ -133,7 +133,7 @@ def steps_per_epoch(
     Raises:
         VadError: As ``window_dataset``.
     """
-    return _steps(len(_index_windows(videos, window, strides, hop)), batch_size, drop_remainder)
+    return _steps(len(_index_windows(videos, window, speeds, hop)), batch_size, drop_remainder)
 
 
 def _steps(n_windows: int, batch_size: int, drop_remainder: bool) -> int:
@@ -147,11 +147,11 @@ def _steps(n_windows: int, batch_size: int, drop_remainder: bool) -> int:
 
 
 def _index_windows(
-    videos: Sequence[CachedFrames | EncodedFrames], window: Window, strides: Sequence[int], hop: int
+    videos: Sequence[CachedFrames | EncodedFrames], window: Window, speeds: Sequence[int], hop: int
 ) -> _Index:
     if not videos:
         raise VadError("there are no videos to take windows from; give at least one.")
-    for name, value in (("hop", hop), ("stride", min(strides, default=0))):
+    for name, value in (("hop", hop), ("speed", min(speeds, default=0))):
         if value < 1:
             raise VadError(f"the smallest {name} of the windows is {value}, but must be at least 1.")
     reach = max(window.frames)
@@ -163,14 +163,14 @@ def _index_windows(
                 f"{video.name} is cached at {video.size[1]}x{video.size[0]}, but {videos[0].name} at "
                 f"{videos[0].size[1]}x{videos[0].size[0]}; cache all videos at one size."
             )
-        for stride in sorted(strides):
-            last_start = len(video) - 1 - reach * stride
+        for speed in sorted(speeds):
+            last_start = len(video) - 1 - reach * speed
             if last_start >= 0:
-                runs.append((video, stride))
+                runs.append((video, speed))
                 counts.append(last_start // hop + 1)
-            elif stride == min(strides):
+            elif speed == min(speeds):
                 raise VadError(
-                    f"{video.name} has {len(video)} frames, but a window spans {1 + reach * stride}; leave that video "
+                    f"{video.name} has {len(video)} frames, but a window spans {1 + reach * speed}; leave that video "
                     "out or give a longer one."
                 )
     return _Index(tuple(runs), np.cumsum(counts), hop)

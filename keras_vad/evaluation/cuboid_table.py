@@ -1,4 +1,4 @@
-"""The Markdown table of cuboid figures, made from the reports that ``tools/cuboids.py`` has written."""
+"""The Markdown table of cuboid figures, made from the reports that ``keras-vad cuboids`` has written."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def render_cuboids(logs: Path, dataset: str, to_logs: str = "zoo/logs") -> str:
 
     Returns:
         A row for each run, minimum share of anomalous pixels and rule for partial cuboids, in the order of the runs'
-        names.
+        names; beneath it those of the trivial scores of the same cuboids.
     """
     header = ["run", "training cuboids", "anomalous if", "anomalous", *_COLUMNS.values()]
     lines = [f"| {' | '.join(header)} |", "|---|--:|---|" + "--:|" * (len(header) - 3)]
@@ -47,8 +47,10 @@ def render_cuboids(logs: Path, dataset: str, to_logs: str = "zoo/logs") -> str:
         if report["dataset"] != dataset:
             continue
         link = f"[{path.parent.name}]({to_logs}/{path.parent.name})"
-        for row in report["by_minimum_share"]:
+        for number, row in enumerate(report["by_minimum_share"]):
             lines.append(_line([link, _count(report.get("training_cuboids")), *_cells(row)]))
+            for name, trivial in report.get("trivial", {}).items():
+                lines.append(_line([f"`{name}`", "–", *_cells(trivial[number])]))
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,8 @@ anomaly and three hundred beside it counts as ten and three hundred.
 With a minimum share above 0, a cuboid that holds a smaller part of an anomaly is neither plainly anomalous nor plainly
 normal. Such partial cuboids are counted as normal (the public code's rule), and in a second row of figures left out, as
 benchmarks of object detection leave out regions that may be either.
+
+Trivial scores of the very same cuboids stand beside those of the detector (``keras_vad.evaluation.trivial_cuboids``).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +24,7 @@ from keras_vad.data.cache import FrameCache
 from keras_vad.data.video import Labels, Video
 from keras_vad.errors import VadError
 from keras_vad.evaluation.metrics import auroc, average_precision
+from keras_vad.evaluation.trivial_cuboids import TRAINING_WINDOWS, TRIVIAL_CUBOID_SCORES, TrivialCuboids, box_means
 from keras_vad.window import Window
 
 _BATCH = 4  # windows scored at once
@@ -35,14 +38,14 @@ class CuboidDetector(Protocol):
         window: The frames of a window; a cuboid has all of them.
         grid: Rows and columns of the cuboids of a window.
         cuboid_size: (height, width) of a cuboid in pixels of the model input.
-        cuboid_step: Pixels between neighbouring cuboids.
+        cuboid_stride: Pixels between neighbouring cuboids.
         normal_distance: The score that few normal cuboids exceed.
     """
 
     window: Window
     grid: tuple[int, int]
     cuboid_size: tuple[int, int]
-    cuboid_step: int
+    cuboid_stride: int
     normal_distance: Any
 
     def preprocess(self, frames: tf.Tensor) -> tf.Tensor:
@@ -58,12 +61,14 @@ class CuboidSet:
 
     Args:
         scores: float32 (n,), higher is more anomalous.
+        trivial: Name -> float32 (n,), the trivial scores of the same cuboids.
         shares: float32 (n,), the share of a cuboid's pixels, over all its frames, that is anomalous.
         videos: Names of the videos.
         windows: Number of windows.
     """
 
     scores: np.ndarray
+    trivial: dict[str, np.ndarray]
     shares: np.ndarray
     videos: tuple[str, ...]
     windows: int
@@ -75,7 +80,7 @@ def cuboid_report(
     cache: FrameCache,
     *,
     minimum_shares: Sequence[float] = (0.0,),
-    window_step: int | None = None,
+    hop: int | None = None,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> dict[str, Any]:
     """Measure a trained detector by its cuboids on all test videos that have pixel masks.
@@ -87,41 +92,53 @@ def cuboid_report(
         minimum_shares: A cuboid is anomalous if more than this share of its pixels is; 0 is the paper's rule, any
             pixel. There is a row of figures for each, and above 0 a second one without the partial cuboids, those
             with anomalous pixels that are not more.
-        window_step: Frames between the starts of windows; ``None`` for windows that do not overlap.
+        hop: Frames between the starts of windows; ``None`` for windows that do not overlap.
         track: Wraps the test videos, to show progress.
 
     Returns:
-        Plain values: ``dataset``, ``videos`` and ``windows`` (numbers of them), ``window_step``; ``minimum_share``,
+        Plain values: ``dataset``, ``videos`` and ``windows`` (numbers of them), ``hop``; ``minimum_share``,
         ``partial`` (``"normal"`` or ``"left out"``) and the figures of ``cuboid_figures`` for the first row;
-        ``by_minimum_share``, a list of the same for each row.
+        ``by_minimum_share``, a list of the same for each row; ``trivial``, for each trivial score such a list.
 
     Raises:
-        VadError: If the detector scores no cuboids, no test video has masks, or a video cannot be read.
+        VadError: If the detector scores no cuboids, no test video has masks, no training video fills a window, or a
+            video cannot be read.
     """
     for share in minimum_shares:
         if not 0 <= share < 1:
             raise VadError(f"the minimum share is {share}, but must be at least 0 and below 1.")
     if not minimum_shares:
         raise VadError("there is no minimum share; give at least one, 0 for any pixel.")
-    found = score_cuboids(detector, dataset, cache, window_step=window_step, track=track)
-    threshold = float(np.asarray(detector.normal_distance))
-    rows = []
-    for share in minimum_shares:
-        anomalous = found.shares > share
-        rules = {"normal": np.ones_like(anomalous)}
-        if share > 0:
-            rules["left out"] = anomalous | (found.shares == 0)
-        for partial, kept in rules.items():
-            figures = cuboid_figures(anomalous[kept], found.scores[kept], threshold)
-            rows.append({"minimum_share": share, "partial": partial, **figures})
+    found = score_cuboids(detector, dataset, cache, hop=hop, track=track)
+    rows = _by_minimum_share(found.shares, found.scores, minimum_shares, float(np.asarray(detector.normal_distance)))
     return {
         "dataset": dataset.name,
         "videos": len(found.videos),
         "windows": found.windows,
-        "window_step": detector.window.length if window_step is None else window_step,
+        "hop": detector.window.length if hop is None else hop,
         **rows[0],
         "by_minimum_share": rows,
+        "trivial": {
+            name: _by_minimum_share(found.shares, scores, minimum_shares, None)
+            for name, scores in found.trivial.items()
+        },
     }
+
+
+def _by_minimum_share(
+    shares: np.ndarray, scores: np.ndarray, minimum_shares: Sequence[float], threshold: float | None
+) -> list[dict[str, Any]]:
+    """A row of figures for each minimum share and rule for partial cuboids."""
+    rows = []
+    for share in minimum_shares:
+        anomalous = shares > share
+        rules = {"normal": np.ones_like(anomalous)}
+        if share > 0:
+            rules["left out"] = anomalous | (shares == 0)
+        for partial, kept in rules.items():
+            figures = cuboid_figures(anomalous[kept], scores[kept], threshold)
+            rows.append({"minimum_share": share, "partial": partial, **figures})
+    return rows
 
 
 def score_cuboids(
@@ -129,16 +146,16 @@ def score_cuboids(
     dataset: VideoDataset,
     cache: FrameCache,
     *,
-    window_step: int | None = None,
+    hop: int | None = None,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> CuboidSet:
     """Scores and anomalous shares of all cuboids of the test videos that have masks; see ``cuboid_report``."""
     if not isinstance(detector, CuboidDetector):
         raise VadError(f"{type(detector).__name__} scores no cuboids; use a model of adaptive_clustering.")
     window = detector.window
-    step = window.length * window.step if window_step is None else window_step
+    step = window.length * window.step if hop is None else hop
     if step < 1:
-        raise VadError(f"the step between windows is {step}, but must be at least 1 frame.")
+        raise VadError(f"the hop between windows is {step}, but must be at least 1 frame.")
     masked = [(video, labels) for video, labels in dataset.test_videos() if labels is not None and labels.mask]
     if not masked:
         raise VadError(f"no test video of {dataset.name} has pixel masks, but the labels of cuboids come from them.")
@@ -147,7 +164,11 @@ def score_cuboids(
         input_signature=[tf.TensorSpec((None, window.length, *window.size, 3), tf.uint8)],
         autograph=False,
     )
+    normal = dataset.train_videos()
+    training = [cache.get(video, window.size) for video in normal[:: -(-len(normal) // TRAINING_WINDOWS) or 1]]
+    trivial = TrivialCuboids(training, window, detector.grid, detector.cuboid_size, detector.cuboid_stride)
     scores, shares, windows = [], [], 0
+    trivial_scores: dict[str, list[np.ndarray]] = {name: [] for name in TRIVIAL_CUBOID_SCORES}
     for video, labels in track(masked):
         frames = cache.get(video, window.size)
         starts = range(0, len(frames) - window.span + 1, step)
@@ -160,12 +181,16 @@ def score_cuboids(
             batch = starts[first : first + _BATCH]
             clips = np.stack([frames.read(start, window.length, window.step) for start in batch])
             scores.append(scorer(tf.constant(clips)).numpy().ravel())
+            for clip in clips:
+                for name, each in trivial(clip).items():
+                    trivial_scores[name].append(each.ravel())
             for start in batch:
                 mean = masks[start : start + window.span : window.step].mean(axis=0)
-                shares.append(cuboid_shares(mean, detector.grid, detector.cuboid_size, detector.cuboid_step).ravel())
+                shares.append(box_means(mean, detector.grid, detector.cuboid_size, detector.cuboid_stride).ravel())
         windows += len(starts)
     names = tuple(video.name for video, _ in masked)
-    return CuboidSet(np.concatenate(scores), np.concatenate(shares), names, windows)
+    joined = {name: np.concatenate(each).astype(np.float32) for name, each in trivial_scores.items()}
+    return CuboidSet(np.concatenate(scores), joined, np.concatenate(shares), names, windows)
 
 
 def _resized_masks(video: Video, labels: Labels, size: tuple[int, int]) -> np.ndarray:
@@ -174,26 +199,6 @@ def _resized_masks(video: Video, labels: Labels, size: tuple[int, int]) -> np.nd
     masks = [labels.mask(number).astype(np.float32) for number in range(len(video.frames))]
     # Area interpolation keeps an anomaly of a single pixel.
     return np.stack([cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA) for mask in masks])
-
-
-def cuboid_shares(mask: np.ndarray, grid: tuple[int, int], size: tuple[int, int], step: int) -> np.ndarray:
-    """Share of anomalous pixels in each box of a grid.
-
-    Args:
-        mask: float (H, W), anomalous share of each pixel.
-        grid: Rows and columns of boxes.
-        size: (height, width) of a box.
-        step: Pixels between neighbouring boxes.
-
-    Returns:
-        float64, ``grid``; exactly 0 where nothing is anomalous.
-
-    Example:
-    >>> cuboid_shares(np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), (1, 2), (2, 2), 1)
-    array([[0.25, 0.  ]])
-    """
-    boxes = np.lib.stride_tricks.sliding_window_view(mask.astype(np.float64), size)[::step, ::step]
-    return boxes[: grid[0], : grid[1]].mean(axis=(2, 3))
 
 
 def cuboid_figures(labels: np.ndarray, scores: np.ndarray, normal_threshold: float | None = None) -> dict[str, Any]:

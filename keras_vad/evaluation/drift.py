@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from keras_vad.artifacts.litert import EdgeDetector
 from keras_vad.data.base import Labels, Video
-from keras_vad.edge import EdgeDetector
 from keras_vad.evaluation.metrics import auroc
 from keras_vad.layers.frames import resize_each
 from keras_vad.models.detector import VideoAnomalyDetector

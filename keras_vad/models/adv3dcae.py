@@ -1,10 +1,12 @@
 """Adversarial 3D convolutional auto-encoder (Sun et al. 2020)."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -14,7 +16,7 @@ from keras_vad.layers.noise import NOISES, corrupt
 from keras_vad.layers.objects import ObjectDetector, crop_objects, detect_objects, get_detector
 from keras_vad.layers.unpooling import MaxPoolWithArgmax, MaxUnpool
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
-from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
+from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
 from keras_vad.window import Window, as_size
 
 
@@ -37,13 +39,18 @@ class Adv3DCAE(VideoAnomalyDetector):
         Deviation: the optical flow is a damped least-squares flow in the graph, not Brox's, because a served model must
         compute it with TensorFlow's operations.
         Deviation: L_rec is the mean over pixels, not the sum, so that lambda does not depend on the frame size.
+        The optimizer's and the batch normalisation's parameters are the defaults of the paper's framework, PyTorch
+        (section IV-C). Weights begin as Keras draws them; the paper does not say how.
 
     Args:
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 224.
         window_length: Frames in a window, T. The paper's value is 16 (7 with object crops, fixed).
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
-            ``None`` is ``window_length``: windows do not overlap (the paper).
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+            ``None`` is the number of scored frames of a window, so that they do not overlap (the paper).
+        edge_frames: Frames at each end of a window that are not scored; 0 is the paper's. The networks see zeros beyond
+            the window, and restore its first and last frames worse. With 2, windows of 16 frames score their inner 12
+            and follow each other every 12 frames; then the first two and last two frames of a video have no score.
         channels: Channels of the encoder's convolutions; the decoder mirrors them. Five (10 layers) in the paper,
             three for its 6 layers (table VII) and for object crops (section IV-E.4).
         discriminator_channels: Channels of the discriminator's three convolutions.
@@ -55,10 +62,11 @@ class Adv3DCAE(VideoAnomalyDetector):
         max_pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2 (table V, "w/o 3D pooling").
         record_locations: Whether un-pooling uses the recorded positions; else the first of each box (table V).
         input_scale: Factor on the background-subtracted input. The paper's value is 1. With a factor near one over the
-            input's deviation (20 on UCSD) the tanh layers learn much faster, which short schedules need.
+            input's deviation (20 on UCSD) the discriminator, which has no batch normalisation, learns faster.
         optical_flow: Whether a second auto-encoder restores the dense optical flow; the scores are summed (table IX).
         flow_scale: Factor on the flow, which is in pixels per frame.
-        flow_weight: Weight of the flow's error in that sum. The paper's value is 1.
+        flow_weight: Weight of the flow's error in that sum. The paper's value is 1. ``None`` takes it from held-out
+            normal video, so that the mean errors of frames deviate there by as much in both streams.
         object_crops: ``None`` for whole frames, or what finds objects: ``"foreground"`` (OpenCV, regions unlike the
             background), ``"people"`` (OpenCV's HOG detector), or a callable registered with Keras
             (``keras_vad.layers.objects.ObjectDetector``). The crop of frame t's box in frames t-3 to t+3 is restored,
@@ -70,8 +78,10 @@ class Adv3DCAE(VideoAnomalyDetector):
         pooling_sigma: Deviation of the blur of the last two, as a share of the frame's height.
         pooling_quantile: The quantile of normal errors that ``"excess"`` counts from.
         learning_rate: Of the auto-encoder's RMSprop. The paper's value is 2e-4.
-        discriminator_learning_rate: Of the discriminator's RMSprop; ``None`` is the same (the paper). Faster schedules
-            need a slower discriminator: one that always wins teaches the auto-encoder nothing.
+        discriminator_learning_rate: Of the discriminator's RMSprop; ``None`` is the same (the paper).
+        discriminator_floor: A discriminator whose loss in a batch is below this rests for the step; >= 0. 0 is the
+            paper's: it never rests. A discriminator that guesses has 2 ln 2 = 1.39, about which the paper's fluctuates
+            (figure 3b); on short schedules it wins for good otherwise, and its gradient drowns the reconstruction's.
 
     Call arguments:
         windows: float32, (batch, T, H, W, 1), from ``preprocess``.
@@ -86,12 +96,14 @@ class Adv3DCAE(VideoAnomalyDetector):
 
     paper = "Sun et al. 2020: Adversarial 3D Convolutional Auto-Encoder for Abnormal Event Detection in Videos"
     paper_rescaling = "max"  # eq. 14 divides by the maximum, not by the range
+    health_figures = ("unrestored_share", "unrestored_flow_share", "discriminator_accuracy", "discriminator_loss")
 
     def __init__(
         self,
         image_size: int | Sequence[int] = (224, 224),
         window_length: int = 16,
-        window_stride: int | None = None,
+        hop: int | None = None,
+        edge_frames: int = 0,
         channels: Sequence[int] = (64, 128, 256, 256, 256),
         discriminator_channels: Sequence[int] = (16, 32, 64),
         adversarial_weight: float = 0.001,
@@ -103,7 +115,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         input_scale: float = 1.0,
         optical_flow: bool = False,
         flow_scale: float = 1.0,
-        flow_weight: float = 1.0,
+        flow_weight: float | None = 1.0,
         object_crops: str | ObjectDetector | None = None,
         crop_size: int | Sequence[int] = 64,
         max_objects: int = 16,
@@ -112,6 +124,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         pooling_quantile: float = 0.99,
         learning_rate: float = 2e-4,
         discriminator_learning_rate: float | None = None,
+        discriminator_floor: float = 0.0,
         name: str | None = None,
     ) -> None:
         check_choice("noise", noise, (*NOISES, None))
@@ -119,7 +132,8 @@ class Adv3DCAE(VideoAnomalyDetector):
         check_choice("max_pooling", max_pooling, ("3d", "2d"))
         check_channels("channels", channels, 2)
         check_channels("discriminator_channels", discriminator_channels, 1)
-        check_at_least(0, adversarial_weight=adversarial_weight, noise_stddev=noise_stddev, flow_weight=flow_weight)
+        check_at_least(0, adversarial_weight=adversarial_weight, noise_stddev=noise_stddev, edge_frames=edge_frames)
+        check_at_least(0, discriminator_floor=discriminator_floor, flow_weight=flow_weight or 0.0)
         check_above(
             0, input_scale=input_scale, flow_scale=flow_scale, learning_rate=learning_rate, max_objects=max_objects
         )
@@ -128,16 +142,19 @@ class Adv3DCAE(VideoAnomalyDetector):
         if object_crops is not None and pooling != "mean":
             raise VadError("with object_crops the score is the largest mean error of an object; leave pooling at mean.")
         if object_crops is not None:
-            window_length = 7  # frames t-3 to t+3, section IV-E.4
-        hop = window_stride
-        if hop is None:
-            hop = 1 if object_crops is not None else window_length
+            window_length, edge_frames = 7, 3  # frames t-3 to t+3, of which t is scored, section IV-E.4
+        scored = tuple(range(edge_frames, window_length - edge_frames))
+        if window_length > 0 and not scored:
+            raise VadError(
+                f"edge_frames is {edge_frames}, but must leave frames to score between both ends of a window of "
+                f"{window_length}; give at most {(window_length - 1) // 2}."
+            )
         super().__init__(
             Window(
                 length=window_length,
                 size=as_size(image_size),
-                hop=hop,
-                offsets=(3,) if object_crops is not None else None,
+                hop=len(scored) if hop is None else hop,
+                offsets=scored,
             ),
             subtract_background=True,
             pooling=Pooling(pooling, pooling_sigma, pooling_quantile),
@@ -165,11 +182,17 @@ class Adv3DCAE(VideoAnomalyDetector):
         if optical_flow:
             self.flow_autoencoder, self.flow_discriminator = stream("flow", self._flow_size(), 3)
         self.object_detector = None if object_crops is None else get_detector(object_crops)
+        self.normal_flow_weight = None
+        if optical_flow and flow_weight is None:
+            self.normal_flow_weight = self.add_weight(
+                name="normal_flow_weight", shape=(), initializer="ones", trainable=False, dtype="float32"
+            )
 
         # === Config ===
         self.image_size = as_size(image_size)
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
+        self.edge_frames = edge_frames
         self.channels = tuple(channels)
         self.discriminator_channels = tuple(discriminator_channels)
         self.adversarial_weight = adversarial_weight
@@ -187,6 +210,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.max_objects = max_objects
         self.learning_rate = learning_rate
         self.discriminator_learning_rate = discriminator_learning_rate
+        self.discriminator_floor = discriminator_floor
 
         if object_crops is not None:
             self.not_exportable_because = "its object detector runs outside the TensorFlow graph"
@@ -242,8 +266,11 @@ class Adv3DCAE(VideoAnomalyDetector):
 
         Returns:
             ``reconstruction`` (eq. 7) and, with an adversarial loss, ``adversarial`` (the auto-encoder's part of eq. 8)
-            and ``discriminator``; float32 scalars.
+            and ``discriminator``; float32 scalars, summed over the streams.
         """
+        return {name: tf.add_n(values) for name, values in self._losses_of_streams(frames, training).items()}
+
+    def _losses_of_streams(self, frames: tf.Tensor, training: bool) -> dict[str, list[tf.Tensor]]:
         losses: dict[str, list[tf.Tensor]] = {}
         for number, stream in enumerate(self._streams(self.preprocess(frames))):
             seed = tf.add(self.random_seed(self.optimizer.iterations), (7919 * number, 0))
@@ -259,7 +286,7 @@ class Adv3DCAE(VideoAnomalyDetector):
                 losses.setdefault("adversarial", []).append(self.masked_mean(tf.nn.softplus(-fake)[:, 0], mask))
                 both = tf.nn.softplus(-real) + tf.nn.softplus(fake)
                 losses.setdefault("discriminator", []).append(self.masked_mean(both[:, 0], mask))
-        return {name: tf.add_n(values) for name, values in losses.items()}
+        return losses
 
     def _flow_size(self) -> tuple[int, int]:
         height, width = self.window.size
@@ -285,6 +312,44 @@ class Adv3DCAE(VideoAnomalyDetector):
         boxes, mask = detect_objects(centre, background, self.object_detector, self.max_objects)
         return crop_objects(inputs, boxes, self.crop_size), boxes, mask
 
+    def health(self, batches: Iterable[tf.Tensor]) -> dict[str, float]:
+        """How much the auto-encoders cannot restore, and who wins, on held-out normal windows.
+
+        Args:
+            batches: uint8, (batch, T, H0, W0, 3) each.
+
+        Returns:
+            ``unrestored_share``: the mean squared error of the frames over their mean square, 1 if nothing is
+            restored; ``unrestored_flow_share``: the same of the flow; with an adversarial loss
+            ``discriminator_accuracy``: the share of originals and restored windows that the discriminators tell right,
+            0.5 if they guess, and ``discriminator_loss``: L_D of a stream, 2 ln 2 if they guess (figure 3b).
+        """
+        errors: dict[str, list[tuple[float, float]]] = {}
+        right: list[np.ndarray] = []
+        losses: list[np.ndarray] = []
+        for batch in batches:
+            streams = self._streams(self.preprocess(batch))
+            for name, stream in zip(("unrestored_share", "unrestored_flow_share"), streams, strict=False):
+                chosen = slice(None) if stream.mask is None else np.flatnonzero(stream.mask)
+                inputs = (stream.inputs * stream.scale).numpy()[chosen]
+                if len(inputs) == 0:
+                    continue
+                restored = stream.autoencoder(inputs, training=False)
+                error = float(np.sum(np.square(restored.numpy() - inputs), dtype="float64"))
+                errors.setdefault(name, []).append((error, float(np.sum(np.square(inputs), dtype="float64"))))
+                if stream.discriminator is not None:
+                    for logits in (stream.discriminator(inputs), -stream.discriminator(restored)):
+                        right.append((logits.numpy() > 0).ravel())
+                        losses.append(tf.nn.softplus(-logits).numpy().ravel())
+        figures = {}
+        for name, sums in errors.items():
+            error, square = np.sum(sums, axis=0)
+            figures[name] = float(error / square) if square else math.nan
+        if right:
+            figures["discriminator_accuracy"] = float(np.concatenate(right).mean())
+            figures["discriminator_loss"] = 2 * float(np.concatenate(losses).mean())
+        return figures
+
     def train_step(self, data: tf.Tensor) -> Logs:
         """One step of algorithm 1: both networks learn from the same forward pass.
 
@@ -292,13 +357,15 @@ class Adv3DCAE(VideoAnomalyDetector):
             data: uint8, (batch, T, H0, W0, 3).
         """
         with tf.GradientTape(persistent=True) as tape:
-            losses = self.compute_losses(data, training=True)
+            of_streams = self._losses_of_streams(data, training=True)
+            losses = {name: tf.add_n(values) for name, values in of_streams.items()}
             loss = losses["reconstruction"]
             if self.adversarial_weight:
                 loss += self.adversarial_weight * losses["adversarial"]
             loss = self.optimizer.scale_loss(loss)
             if self.adversarial_weight:
-                discriminator_loss = self.discriminator_optimizer.scale_loss(losses["discriminator"])
+                learning = [self._unless_won(share) for share in of_streams["discriminator"]]
+                discriminator_loss = self.discriminator_optimizer.scale_loss(tf.add_n(learning))
         weights = self._autoencoder_weights()
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         if self.adversarial_weight:
@@ -306,6 +373,13 @@ class Adv3DCAE(VideoAnomalyDetector):
             gradients = tape.gradient(discriminator_loss, weights)
             self.discriminator_optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self.logged(losses)
+
+    def _unless_won(self, share: tf.Tensor) -> tf.Tensor:
+        """A discriminator's loss, without a gradient if it is below the floor (over all replicas)."""
+        if self.discriminator_floor == 0:
+            return share
+        won = self.logged({"loss": tf.stop_gradient(share)})["loss"] < self.discriminator_floor
+        return tf.where(won, tf.zeros_like(share), share)
 
     # === Scores ===
 
@@ -316,10 +390,10 @@ class Adv3DCAE(VideoAnomalyDetector):
             windows: float32, (batch, T, H, W, 1), from ``preprocess``.
 
         Returns:
-            ``maps`` (batch, T, H, W), squared error of each pixel (appearance plus ``flow_weight`` times flow);
-            ``mean_error``, its mean (eq. 13), and the other scores of ``pooled``, (batch, T); with optical flow the
-            mean ``appearance_error`` and ``flow_error``. With object crops one frame, t, is scored: ``frame_scores``
-            (batch, 1), and the map holds each object's error over its box.
+            Of the n scored frames: ``maps`` (batch, n, H, W), squared error of each pixel (appearance plus
+            ``flow_weight`` times flow); ``mean_error``, its mean (eq. 13), and the other scores of ``pooled``,
+            (batch, n); with optical flow the mean ``appearance_error`` and ``flow_error``. With object crops one
+            frame, t, is scored: ``frame_scores`` (batch, 1), and the map holds each object's error over its box.
         """
         if self.object_detector is not None:
             return self._object_anomaly(windows)
@@ -331,12 +405,38 @@ class Adv3DCAE(VideoAnomalyDetector):
                 "flow_error": tf.reduce_mean(flow, axis=(2, 3)),
             }
             flow = tf.image.resize(tf.reshape(flow, [-1, *self._flow_size(), 1]), self.image_size)
-            maps += self.flow_weight * tf.reshape(flow, tf.shape(appearance))
+            maps += self._flow_weight() * tf.reshape(flow, tf.shape(appearance))
         return {"maps": maps, **self.pooled(maps), **parts}
 
     def _error_maps(self, stream: "_Stream") -> tf.Tensor:
         inputs = stream.inputs * stream.scale
-        return tf.reduce_mean(tf.square(stream.autoencoder(inputs, training=False) - inputs), axis=-1)
+        errors = tf.reduce_mean(tf.square(stream.autoencoder(inputs, training=False) - inputs), axis=-1)
+        return errors[:, self.edge_frames : self.window_length - self.edge_frames]
+
+    def _flow_weight(self) -> tf.Tensor | float:
+        if self.normal_flow_weight is None:
+            assert self.flow_weight is not None
+            return self.flow_weight
+        return tf.convert_to_tensor(self.normal_flow_weight)
+
+    def fit_normality(
+        self, windows: tf.data.Dataset, held_out: Sequence[VideoLike], alarm_quantile: float = 0.99
+    ) -> None:
+        """Set the flow's weight, if held-out video shall, then the level of normal errors and the calibration.
+
+        Args:
+            windows: See ``VideoAnomalyDetector.fit_normality``.
+            held_out: Likewise.
+            alarm_quantile: Likewise.
+        """
+        if self.normal_flow_weight is not None:
+            scores = [self.score_video(video).parts for video in held_out]
+            appearance, flow = (
+                float(np.std(np.concatenate([parts[name] for parts in scores]), dtype="float64"))
+                for name in ("appearance_error", "flow_error")
+            )
+            self.normal_flow_weight.assign(appearance / flow if flow > 0 else 1.0)
+        super().fit_normality(windows, held_out, alarm_quantile)
 
     def _object_anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
         crops, boxes, mask = self._crops(windows)
@@ -366,7 +466,8 @@ class Adv3DCAE(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
+            "edge_frames": self.edge_frames,
             "channels": self.channels,
             "discriminator_channels": self.discriminator_channels,
             "adversarial_weight": self.adversarial_weight,
@@ -387,16 +488,17 @@ class Adv3DCAE(VideoAnomalyDetector):
             "pooling_quantile": self.pooling.quantile,
             "learning_rate": self.learning_rate,
             "discriminator_learning_rate": self.discriminator_learning_rate,
+            "discriminator_floor": self.discriminator_floor,
             "name": self.name,
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Adv3DCAE":
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         """A detector from its constructor arguments; a callable ``object_crops`` comes as Keras saved it."""
         crops = config.get("object_crops")
         if isinstance(crops, dict):
             config = {**config, "object_crops": keras.saving.deserialize_keras_object(crops, custom_objects)}
-        return cls(**config)
+        return super().from_config(config)
 
 
 @dataclass(frozen=True)
@@ -411,7 +513,17 @@ class _Stream:
 
 
 def _rmsprop(rate: float) -> keras.optimizers.Optimizer:
-    return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8)
+    """PyTorch's RMSprop with its defaults: alpha 0.99, eps 1e-8.
+
+    PyTorch divides by ``sqrt(v) + eps``, Keras by ``sqrt(v + epsilon)``: the same eps there would be a floor of 1e-4
+    under the root mean square gradient, which inner layers do not reach.
+    """
+    return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16)
+
+
+def _batch_norm(name: str) -> keras.layers.Layer:
+    """PyTorch's batch normalisation with its defaults: eps 1e-5, momentum 0.1 (of the new value)."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
 
 
 def build_autoencoder(
@@ -448,7 +560,7 @@ def build_autoencoder(
     boxes += [(2, 2) if flat else (1, 2, 2) if max_pooling == "2d" else (2, 2, 2)] * (len(channels) - 2)
 
     def activated(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:
-        return layers.Activation("tanh", name=f"{layer}_tanh")(layers.BatchNormalization(name=f"{layer}_norm")(x))
+        return layers.Activation("tanh", name=f"{layer}_tanh")(_batch_norm(f"{layer}_norm")(x))
 
     inputs = keras.Input(input_shape, name="window")
     x = inputs

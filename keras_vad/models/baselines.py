@@ -3,7 +3,7 @@
 They share all but their networks: restore windows of normal video, and score a frame by what could not be restored.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -18,13 +18,6 @@ from keras_vad.models.checks import check_above, check_at_least, check_channels,
 from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
 
-# Adagrad starts its sums of squares at 0, as the authors' Caffe does. The loss is a mean, theirs a sum, so the sums are
-# small; Keras adds epsilon to them before the root.
-_OPTIMIZERS: dict[str, Callable[[float], keras.optimizers.Optimizer]] = {
-    "adam": keras.optimizers.Adam,
-    "adagrad": lambda rate: keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0, epsilon=1e-20),
-}
-
 
 class ReconstructionDetector(VideoAnomalyDetector):
     """What the three auto-encoders share: the loss, the training step, the score.
@@ -32,7 +25,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
     Args:
         image_size: (height, width) of the input in pixels, or one number for both.
         window_length: Frames in a window.
-        window_stride: Frames between the starts of windows when scoring; ``None`` is ``window_length``.
+        hop: Frames between the starts of windows when scoring; ``None`` is ``window_length``.
         subtract_background: See ``VideoAnomalyDetector``.
         input_scale: Factor on the input; ``None`` is one over the deviation of the training frames from their mean
             frame, a stored weight set by ``adapt``.
@@ -45,6 +38,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
     """
 
     parts = ("mean_error", "excess_error", "max_error")
+    health_figures = ("unrestored_share",)
     autoencoder: keras.Model
     pooling: Pooling
 
@@ -52,7 +46,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
         self,
         image_size: int | Sequence[int],
         window_length: int,
-        window_stride: int | None,
+        hop: int | None,
         *,
         subtract_background: bool,
         input_scale: float | None,
@@ -63,11 +57,10 @@ class ReconstructionDetector(VideoAnomalyDetector):
         name: str | None,
     ) -> None:
         check_choice("error", error, ("absolute", "squared", "euclidean"))
-        check_choice("optimizer", optimizer, tuple(_OPTIMIZERS))
+        check_choice("optimizer", optimizer, ("adam", "adagrad"))
         check_above(0, learning_rate=learning_rate, **({} if input_scale is None else {"input_scale": input_scale}))
-        hop = window_length if window_stride is None else window_stride
         super().__init__(
-            Window(length=window_length, size=as_size(image_size), hop=hop),
+            Window(length=window_length, size=as_size(image_size), hop=window_length if hop is None else hop),
             subtract_background=subtract_background,
             pooling=pooling,
             name=name,
@@ -79,7 +72,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
         # === Config ===
         self.image_size = as_size(image_size)
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
         self.input_scale = input_scale
         self.error = error
         self.optimizer_name = optimizer
@@ -122,7 +115,13 @@ class ReconstructionDetector(VideoAnomalyDetector):
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         """The one that the constructor's arguments name."""
-        return _OPTIMIZERS[self.optimizer_name](self.learning_rate)
+        if self.optimizer_name == "adam":
+            # Keras' epsilon of 1e-7 is as large as gradients of a mean error in inner layers (conv_ae 1e-7, conv3d_ae
+            # 3e-7), and weighs more in early steps than the published one, 1e-8, as its corrections of bias come first.
+            return keras.optimizers.Adam(self.learning_rate, epsilon=1e-12)
+        # Adagrad starts its sums of squares at 0, as the authors' Caffe does. The loss is a mean, theirs a sum, so the
+        # sums are small; Keras adds epsilon to them before the root.
+        return keras.optimizers.Adagrad(self.learning_rate, initial_accumulator_value=0.0, epsilon=1e-20)
 
     def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses.
@@ -138,6 +137,25 @@ class ReconstructionDetector(VideoAnomalyDetector):
         restored = self.autoencoder(inputs, training=training)
         error = tf.reduce_mean(tf.square(restored - inputs), axis=(1, 2, 3, 4))
         return {"reconstruction": self.global_mean(error)}
+
+    def health(self, batches: Iterable[tf.Tensor]) -> dict[str, float]:
+        """How much the auto-encoder cannot restore of held-out normal windows.
+
+        Args:
+            batches: uint8, (batch, T, H0, W0, 3) each.
+
+        Returns:
+            ``unrestored_share``: the mean squared error over the mean squared deviation from the mean frame (of the
+            windows if the method subtracts none), 1 if no more than that frame is restored.
+        """
+        error = square = 0.0
+        for batch in batches:
+            inputs = (self.preprocess(batch) * self._scale()).numpy()
+            restored = self.autoencoder(inputs, training=False).numpy()
+            still = 0.0 if self.background is not None else inputs.mean(axis=(0, 1))
+            error += float(np.square(restored - inputs).sum(dtype="float64"))
+            square += float(np.square(inputs - still).sum(dtype="float64"))
+        return {"unrestored_share": error / square if square else float("nan")}
 
     # === Scores ===
 
@@ -179,7 +197,7 @@ class ReconstructionDetector(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
             "error": self.error,
             "optimizer": self.optimizer_name,
             "learning_rate": self.learning_rate,
@@ -213,7 +231,7 @@ class ConvAE(ReconstructionDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 227.
         window_length: Frames in a window. The paper's value is 10.
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the encoder's three convolutions (kernels 11, 5, 3; the first with stride 4); the decoder
             mirrors them.
@@ -247,7 +265,7 @@ class ConvAE(ReconstructionDetector):
         self,
         image_size: int | Sequence[int] = (227, 227),
         window_length: int = 10,
-        window_stride: int | None = None,
+        hop: int | None = None,
         channels: Sequence[int] = (512, 256, 128),
         weight_decay: float = 5e-4,
         input_scale: float = 1.0,
@@ -264,7 +282,7 @@ class ConvAE(ReconstructionDetector):
         super().__init__(
             image_size,
             window_length,
-            window_stride,
+            hop,
             subtract_background=True,
             input_scale=input_scale,
             error=error,
@@ -332,7 +350,7 @@ class ConvLSTMAE(ReconstructionDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 227.
         window_length: Frames in a window. The paper's value is 10.
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the two convolutions (kernels 11 and 5, strides 4 and 2); the decoder mirrors them.
         lstm_channels: Channels of the convolutional LSTMs (kernels 3).
@@ -364,7 +382,7 @@ class ConvLSTMAE(ReconstructionDetector):
         self,
         image_size: int | Sequence[int] = (227, 227),
         window_length: int = 10,
-        window_stride: int | None = None,
+        hop: int | None = None,
         channels: Sequence[int] = (128, 64),
         lstm_channels: Sequence[int] = (64, 32, 64),
         input_scale: float | None = None,
@@ -381,7 +399,7 @@ class ConvLSTMAE(ReconstructionDetector):
         super().__init__(
             image_size,
             window_length,
-            window_stride,
+            hop,
             subtract_background=True,
             input_scale=input_scale,
             error=error,
@@ -425,7 +443,7 @@ class Conv3DAE(ReconstructionDetector):
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
             is 256.
         window_length: Frames in a window. The paper's value is 16.
-        window_stride: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's error is the mean over its windows.
             ``None`` is ``window_length``: windows do not overlap.
         channels: Channels of the encoder's convolutions; the decoder mirrors them.
         subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is
@@ -457,7 +475,7 @@ class Conv3DAE(ReconstructionDetector):
         self,
         image_size: int | Sequence[int] = (256, 256),
         window_length: int = 16,
-        window_stride: int | None = None,
+        hop: int | None = None,
         channels: Sequence[int] = (96, 128, 256, 256),
         subtract_background: bool = False,
         error: str = "squared",
@@ -472,7 +490,7 @@ class Conv3DAE(ReconstructionDetector):
         super().__init__(
             image_size,
             window_length,
-            window_stride,
+            hop,
             subtract_background=subtract_background,
             input_scale=1.0,
             error=error,

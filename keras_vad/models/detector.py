@@ -1,9 +1,10 @@
 """The contract that every method meets: ``VideoAnomalyDetector``."""
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import keras
@@ -11,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.common.renamed import names_now
+from keras_vad.common.settings import check_layout
 from keras_vad.data.video import Video, open_video
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
@@ -19,6 +22,7 @@ from keras_vad.models.checks import check_above, check_choice
 from keras_vad.scoring.alarms import boundary_for_rate, check_rate
 from keras_vad.scoring.calibrate import apply_calibration, calibration_knots
 from keras_vad.scoring.chunks import iter_chunks
+from keras_vad.scoring.rescale import RescaledPart
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, score_in_chunks
 from keras_vad.window import Window
 
@@ -108,6 +112,9 @@ class VideoAnomalyDetector(keras.Model):
         paper: The publication in a line, for the card of an exported model.
         parts: Names of the further frame scores that ``anomaly`` returns, for ablations and reports.
         paper_rescaling: The per-video rescaling of the paper, a key of ``keras_vad.scoring.rescale``.
+        paper_scores: Scores by name that exist under the protocol ``paper`` only: weighted sums of parts (and of
+            ``frame_scores``), each part rescaled per video by itself. One named ``frame_scores`` takes the place of the
+            detector's own score there.
         learning_rate: Of the default optimizer.
         seed: Seed of the noise drawn in ``train_step``. The noise depends on it, the step and the replica only, so a
             resumed run draws what an uninterrupted one would.
@@ -119,6 +126,7 @@ class VideoAnomalyDetector(keras.Model):
     parts: tuple[str, ...] = ()
     health_figures: tuple[str, ...] = ()
     paper_rescaling = "min_max"
+    paper_scores: Mapping[str, Sequence[RescaledPart]] = MappingProxyType({})
     not_exportable_because: str | None = None
     learning_rate: float
 
@@ -130,6 +138,7 @@ class VideoAnomalyDetector(keras.Model):
         pooling: Pooling = _MEAN,
         name: str | None = None,
     ) -> None:
+        check_layout()
         super().__init__(name=name)
         self.window = window
         self.pooling = pooling
@@ -153,6 +162,11 @@ class VideoAnomalyDetector(keras.Model):
         return self.add_weight(
             name=name, shape=value.shape, initializer=lambda *_, **__: value, trainable=False, dtype="float32"
         )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """A detector from its constructor arguments, by the names that they have or had before."""
+        return cls(**names_now("model", config))
 
     @classmethod
     def from_preset(cls, name: str | Path) -> Self:
@@ -572,8 +586,12 @@ class VideoAnomalyDetector(keras.Model):
             return {name: value.numpy() for name, value in self._scorer(tf.constant(chunk), keep_maps).items()}
 
         keep_maps = maps or map_size is not None
+        if isinstance(video, str | Path):
+            video = open_video(video)
         frames = resize_each(frames_of(video), self.window.size)
-        return score_in_chunks(frames, self.window, score_chunk, chunk_length, map_size)
+        scores = score_in_chunks(frames, self.window, score_chunk, chunk_length, map_size)
+        times = getattr(video, "times", None)
+        return scores if times is None else replace(scores, time_s=times[scores.frame_index])
 
 
 def frames_of(video: VideoLike) -> Iterable[np.ndarray]:

@@ -9,6 +9,8 @@ from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.playback import (
+    BOX_HEIGHTS,
+    BOX_WIDTHS,
     check_rate_range,
     clip_times,
     coverage,
@@ -21,10 +23,6 @@ from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_at_least, check_channels
 from keras_vad.models.detector import TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size
-
-# Shares of the frame's sides. Wide enough for a cell or two of the grid, and never the whole frame.
-_BOX_HEIGHTS = (0.2, 0.7)
-_BOX_WIDTHS = (0.15, 0.6)
 
 # Change is small: a tenth of the range where somebody walks, nothing elsewhere. The gain keeps it clear of the epsilon
 # of the batch normalisation.
@@ -56,7 +54,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
     Args:
         image_size: (height, width) of the input in pixels, or one number for both.
         window_length: Frames in a clip, T.
-        window_stride: Frames between the starts of windows when scoring; a frame's score is the mean over its windows.
+        hop: Frames between the starts of windows when scoring; a frame's score is the mean over its windows.
         channels: Channels of the convolutions; each halves height and width.
         kernel_size: Side of the first convolution, odd; the others have 3.
         rate_range: Lowest and highest rate of accelerated clips; rates are uniform in their logarithm.
@@ -86,7 +84,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         self,
         image_size: int | Sequence[int] = (128, 192),
         window_length: int = 8,
-        window_stride: int = 2,
+        hop: int = 2,
         channels: Sequence[int] = (32, 64, 96, 96),
         kernel_size: int = 5,
         rate_range: Sequence[float] = (1.3, 4.0),
@@ -110,14 +108,14 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         if not 0 <= accelerated_share <= 1:
             raise VadError(f"accelerated_share is {accelerated_share}, but must lie between 0 and 1.")
         size = as_size(image_size)
-        super().__init__(Window(length=window_length, size=size, hop=window_stride), name=name)
+        super().__init__(Window(length=window_length, size=size, hop=hop), name=name)
 
         self.network = build_network((window_length, *size, 1), channels, kernel_size, name="network")
 
         # === Config ===
         self.image_size = size
         self.window_length = window_length
-        self.window_stride = window_stride
+        self.hop = hop
         self.channels = tuple(channels)
         self.kernel_size = kernel_size
         self.rate_range = tuple(rate_range)
@@ -162,7 +160,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
             others = tf.random.stateless_uniform([batch], other_seed)
             times = clip_times(tf.ones([batch]), others, available, self.window_length)
             normal = self.preprocess(nearest_frames(frames, times))
-            boxes = rectangles(box_seed, batch, _BOX_HEIGHTS, _BOX_WIDTHS)
+            boxes = rectangles(box_seed, batch, BOX_HEIGHTS, BOX_WIDTHS)
             inside = coverage(boxes, self.image_size)[:, None, :, :, None] > 0.5
             clips = tf.where(inside, clips, normal)
         mirrored = tf.random.stateless_uniform([batch], mirror_seed) < (0.5 if self.mirror else 0.0)
@@ -247,7 +245,7 @@ class LocalPlaybackRate(VideoAnomalyDetector):
         return {
             "image_size": self.image_size,
             "window_length": self.window_length,
-            "window_stride": self.window_stride,
+            "hop": self.hop,
             "channels": self.channels,
             "kernel_size": self.kernel_size,
             "rate_range": self.rate_range,

@@ -1,6 +1,6 @@
 """One auto-encoder taught by three tasks (Lohani et al. 2023)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,15 +10,25 @@ from keras import layers
 
 from keras_vad.errors import VadError
 from keras_vad.layers.blur import gaussian_blur
-from keras_vad.layers.playback import check_rate_range, frames_needed, playback_clips
+from keras_vad.layers.normalization import BatchNormalization
+from keras_vad.layers.playback import (
+    check_rate_range,
+    frames_needed,
+    mixed_clips,
+    mixed_entropy,
+    nearest_frames,
+    playback_clips,
+)
 from keras_vad.layers.pooling import log_mean_exp
 from keras_vad.models.checks import check_above, check_channels, check_choice
 from keras_vad.models.detector import Pooling, TrainingPhase, VideoAnomalyDetector, VideoLike
+from keras_vad.scoring.rescale import RescaledPart
 from keras_vad.window import Window, as_size
 
 TASKS = ("reconstruction", "prediction", "playback")
 ERRORS = ("mse", "pse", "bpe")
 _SHARPNESS = 4.0  # of the pooling of the local head's logits: 0 would be their mean, infinity their maximum
+_PART_RATE, _TILES, _PULLED = 1.5, (3, 4), 4  # of the health of the playback task; the last one in batches
 
 
 @keras.saving.register_keras_serializable(package="keras_vad")
@@ -39,8 +49,10 @@ class LussAE(VideoAnomalyDetector):
         Deviation: the prediction head sees all T decoded frames, as channels, because the public code's strided 3D
         convolution sees two of them only; and the decoder runs once, not once a task.
         Deviation: the kernel of eq. 10, cut off at k places, is scaled to sum 1, as in the public code.
-        Choice: eq. 15 adds the raw scores of the tasks and eq. 16 rescales the sum, here as in the paper; the public
-        code rescales each task's score per test video before it adds them.
+        Deviation: strided convolutions and their transposes pad even sizes after the frames, as TensorFlow does; the
+        public code's framework pads before them.
+        Choice: the paper adds the scores of the tasks (eq. 15) and rescales the sum (eq. 16), its public code rescales
+        each task's score per test video before it adds them: see ``rescaled``.
 
     Args:
         image_size: (height, width) of the input in pixels, or one number for both. Any size works; the paper's
@@ -56,9 +68,12 @@ class LussAE(VideoAnomalyDetector):
         playback_range: ``None``, or (ours) the lowest and the highest speed of accelerated clips, both above 1, drawn
             uniformly in their logarithm in place of ``playback_rates``. Whole speeds from 2 on are told apart without
             an error after a few epochs and then teach nothing about a bicycle that is half as fast again as people.
-        playback_head: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
+        head_kind: ``"global"``, the paper's, which sees the whole latent at once, or ``"local"`` (ours): one logit
             at every place of the latent, pooled by their log-mean-exp. A clip is then accelerated if some place looks
             so, and the head says which.
+        mixed_playback: Whether (ours; local head with ``playback_range`` only) a playback clip shows the accelerated
+            speed, or another normal clip, in a rectangle, and a normal clip around it; the loss asks inside and around.
+            A whole accelerated clip is told by any one place that looks fast, and all others are free to say anything.
         error: ``"mse"`` (eq. 8), ``"pse"`` (eq. 9: the residual is blurred) or ``"bpe"`` (eq. 11: blurred and
             subsampled) in the score (table 4); the losses are mean squared errors in any case.
         score_weights: alpha 1 to 3 of eq. 15, of reconstruction, prediction and playback. The paper's values are
@@ -68,6 +83,9 @@ class LussAE(VideoAnomalyDetector):
             normal frames. Errors are thousandths where a probability is one, so the weights mean little without it.
         rescaling: Rescaling of the scores per video in the protocol ``paper``: ``"robust"`` (eq. 16) or ``"min_max"``
             (table 5).
+        rescaled: What is rescaled there: ``"sum"``, the score (eq. 15, then 16), or ``"tasks"``, the score of each task
+            before they are added with ``score_weights``, as in the public code. Its probability of acceleration is
+            rescaled by min-max in any case. All of these are rows of an evaluation, whatever is chosen here.
         subtract_background: Whether the input is the frame minus the mean training frame, in [-1, 1]; the paper's is
             the frame itself, from -1 (black) to 1 (white). A still background need not be learned then, which short
             schedules need.
@@ -90,6 +108,13 @@ class LussAE(VideoAnomalyDetector):
     """
 
     paper = "Lohani et al. 2023: Leveraging Unsupervised and Self-Supervised Learning for Video Anomaly Detection"
+    health_figures = (
+        "reconstruction_of_mean",
+        "prediction_of_mean",
+        "prediction_of_copy",
+        "playback_of_part",
+        "playback_pull",
+    )
 
     def __init__(
         self,
@@ -101,11 +126,13 @@ class LussAE(VideoAnomalyDetector):
         playback_rates: Sequence[int] = (2, 3, 4, 5),
         accelerated_share: float = 0.5,
         playback_range: Sequence[float] | None = None,
-        playback_head: str = "global",
+        head_kind: str = "global",
+        mixed_playback: bool = False,
         error: str = "bpe",
         score_weights: Sequence[float] = (0.1, 0.8, 1.0),
         task_scaling: str = "none",
         rescaling: str = "robust",
+        rescaled: str = "sum",
         subtract_background: bool = False,
         input_scale: float = 1.0,
         pooling: str = "mean",
@@ -117,10 +144,16 @@ class LussAE(VideoAnomalyDetector):
         check_channels("channels", channels, 1)
         if playback_range is not None:
             check_rate_range("playback_range", playback_range)
-        check_choice("playback_head", playback_head, ("global", "local"))
+        check_choice("head_kind", head_kind, ("global", "local"))
         check_choice("error", error, ERRORS)
         check_choice("task_scaling", task_scaling, ("none", "held_out"))
         check_choice("rescaling", rescaling, ("robust", "min_max"))
+        check_choice("rescaled", rescaled, ("sum", "tasks"))
+        if mixed_playback and (head_kind != "local" or playback_range is None):
+            raise VadError(
+                'mixed_playback needs a head that says where, and speeds near 1: give head_kind="local" and a '
+                "playback_range."
+            )
         check_above(0, input_scale=input_scale, learning_rate=learning_rate)
         for task in tasks:
             check_choice("a task", task, TASKS)
@@ -156,7 +189,7 @@ class LussAE(VideoAnomalyDetector):
         if "prediction" in tasks:
             self.prediction_head = build_prediction_head(clip_shape, name="prediction_head")
         if "playback" in tasks:
-            build_head = build_playback_head if playback_head == "global" else build_local_playback_head
+            build_head = build_playback_head if head_kind == "global" else build_local_playback_head
             self.playback_head = build_head(latent_shape, name="playback_head")
 
         self.error_range = self._constant("error_range", np.ones(()))
@@ -171,11 +204,13 @@ class LussAE(VideoAnomalyDetector):
         self.playback_rates = tuple(playback_rates)
         self.accelerated_share = accelerated_share
         self.playback_range = None if playback_range is None else tuple(playback_range)
-        self.head_kind = playback_head
+        self.head_kind = head_kind
+        self.mixed_playback = mixed_playback
         self.error = error
         self.score_weights = tuple(score_weights)
         self.task_scaling = task_scaling
         self.rescaling = rescaling
+        self.rescaled = rescaled
         self.subtract_background = subtract_background
         self.input_scale = input_scale
         self.learning_rate = learning_rate
@@ -190,6 +225,30 @@ class LussAE(VideoAnomalyDetector):
             self.parts += ("playback_log_odds",)
         if pooling != "mean" or task_scaling != "none":
             self.parts += ("paper_score",)
+        self.paper_scores = self._paper_scores()
+
+    def _paper_scores(self) -> Mapping[str, Sequence[RescaledPart]]:
+        """Equations 15 and 16 in every order that is in use, if there is more than one task to add."""
+        if len(self.tasks) == 1:
+            return {}
+        measured = {"reconstruction": "reconstruction_error", "prediction": "prediction_error", "playback": "playback"}
+
+        def of_tasks(rescaling: str) -> list[RescaledPart]:
+            return [
+                RescaledPart(measured[task], weight, "min_max" if task == "playback" else rescaling)
+                for task, weight in self._weighted(self.score_weights)
+            ]
+
+        total = "paper_score" if "paper_score" in self.parts else "frame_scores"
+        scores = {
+            "tasks_robust": of_tasks("robust"),
+            "tasks_min_max": of_tasks("min_max"),
+            "sum_robust": [RescaledPart(total, 1.0, "robust")],
+            "sum_min_max": [RescaledPart(total, 1.0, "min_max")],
+        }
+        if self.rescaled == "tasks":
+            scores["frame_scores"] = scores[f"tasks_{self.rescaling}"]
+        return scores
 
     @property
     def training_window(self) -> Window:
@@ -203,39 +262,65 @@ class LussAE(VideoAnomalyDetector):
     # === Losses and training ===
 
     def phases(self) -> list[TrainingPhase]:
-        """All tasks together; the length is the public code's."""
-        return [TrainingPhase("joint", epochs=60)]
+        """All tasks together; the length is the public code's.
+
+        Clips to restore and predict from, and windows that playback clips are drawn from, are drawn apart, as in the
+        public code: the latter are long, and a clip that begins one never reaches the end of a video.
+        """
+        windows = () if self.decoder is None or self.playback_head is None else (self.window, self.training_window)
+        return [TrainingPhase("joint", epochs=60, windows=windows)]
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         """The paper's Adam, with PyTorch's other parameters."""
         return keras.optimizers.Adam(self.learning_rate, epsilon=1e-8)
 
-    def compute_losses(self, frames: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+    def compute_losses(self, frames: tf.Tensor | tuple[tf.Tensor, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
         """One replica's shares of the losses of the chosen tasks.
 
         Args:
-            frames: uint8, (batch, frames of ``training_window``, H0, W0, 3).
+            frames: Clips of T + 1 frames, and windows to draw playback clips from, uint8 (batch, frames of ``window``
+                or ``training_window``, H0, W0, 3); or, in place of both, the latter alone.
             training: Whether to use batch statistics. Without training the same accelerated clips are drawn at every
                 step.
 
         Returns:
             ``reconstruction`` (eq. 3), ``prediction`` (eq. 4), ``playback`` (eq. 6); float32 scalars.
         """
+        clips, sources = frames if isinstance(frames, tuple) else (frames, frames)
         losses = {}
         if self.decoder is not None:
-            windows = self._scaled(self.preprocess(frames[:, : self.window_length + 1]))
+            windows = self._scaled(self.preprocess(clips[:, : self.window_length + 1]))
             latent = self.encoder(windows[:, : self.window_length], training=training)
             residuals = self._residuals(windows, latent, training)
             for task, residual in residuals.items():
                 losses[task] = self.global_mean(tf.reduce_mean(tf.square(residual), axis=(1, 2, 3, 4)))
         if self.playback_head is not None:
             step = self.optimizer.iterations if training else tf.constant(0)
-            clips, accelerated = self._playback_clips(frames, self.random_seed(step))
-            latent = self.encoder(self._scaled(clips), training=training)
-            logits = self._playback_logits(latent, training)
-            entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=accelerated, logits=logits)
-            losses["playback"] = self.global_mean(entropy)
+            losses["playback"] = self.global_mean(self._playback_entropy(sources, self.random_seed(step), training))
         return losses
+
+    def _playback_entropy(self, frames: tf.Tensor, seed: tf.Tensor, training: bool) -> tf.Tensor:
+        """Equation 6 of each example, (batch,)."""
+        assert self.playback_head is not None
+        if not self.mixed_playback:
+            clips, accelerated = self._playback_clips(frames, seed)
+            logits = self._playback_logits(self.encoder(self._scaled(clips), training=training), training)
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=accelerated, logits=logits)
+        clips, accelerated, boxes = self._mixed_clips(frames, seed)
+        places = self.playback_head(self.encoder(self._scaled(clips), training=training), training=training)
+        return mixed_entropy(places[..., 0], accelerated, boxes, _SHARPNESS)
+
+    def _mixed_clips(self, frames: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """See ``keras_vad.layers.playback.mixed_clips``."""
+        assert self.playback_range is not None
+        return mixed_clips(
+            frames,
+            seed,
+            length=self.window_length,
+            rate_range=self.playback_range,
+            accelerated_share=self.accelerated_share,
+            preprocess=self.preprocess,
+        )
 
     def _scaled(self, windows: tf.Tensor) -> tf.Tensor:
         """What the networks see of preprocessed frames: within [-1, 1]."""
@@ -299,6 +384,86 @@ class LussAE(VideoAnomalyDetector):
     def _weighted(self, weights: Sequence[float]) -> list[tuple[str, float]]:
         return [(task, weight) for task, weight in zip(TASKS, weights, strict=True) if task in self.tasks]
 
+    @property
+    def _error_weight(self) -> float:
+        """Sum of alpha 1 and 2, of the chosen tasks."""
+        return sum(weight for task, weight in self._weighted(self.score_weights) if task != "playback")
+
+    # === Health ===
+
+    def health(self, batches: Iterable[tf.Tensor | tuple[tf.Tensor, tf.Tensor]]) -> dict[str, float]:
+        """What each task has learned, which its loss alone does not tell.
+
+        Returns:
+            ``reconstruction_of_mean`` and ``prediction_of_mean``, the squared error of the decoder given the mean
+            latent over that given a clip's own: 1 if it ignores the latent. ``prediction_of_copy``, the squared
+            error of the last frame, taken for the next one, over that of the prediction. ``playback_of_part``, the
+            share of clips that look faster when their busiest tile, a twelfth of the frame, is played 1.5 times as
+            fast: 0.5 by chance. ``playback_pull``, the norm of the encoder's gradient from the weighted playback loss
+            over that from the other weighted losses: the encoder learns from the larger one.
+        """
+        pairs = [frames if isinstance(frames, tuple) else (frames, frames) for frames in batches]
+        figures: dict[str, float] = {}
+        if pairs and self.decoder is not None:
+            clips = [self._scaled(self.preprocess(clip[:, : self.window_length + 1])) for clip, _ in pairs]
+            latents = [self.encoder(clip[:, : self.window_length], training=False) for clip in clips]
+            mean = tf.reduce_mean(tf.concat(latents, axis=0), axis=0, keepdims=True)
+            own = self._squared_errors(clips, latents)
+            of_mean = self._squared_errors(clips, [tf.zeros_like(latent) + mean for latent in latents])
+            figures |= {f"{task}_of_mean": of_mean[task] / own[task] for task in own}
+            if self.prediction_head is not None:
+                copy = np.mean([tf.reduce_mean(tf.square(clip[:, -1] - clip[:, -2])) for clip in clips])
+                figures["prediction_of_copy"] = float(copy) / own["prediction"]
+        if pairs and self.playback_head is not None:
+            told = [self._tells_a_fast_part(frames) for _, frames in pairs]
+            figures["playback_of_part"] = float(tf.reduce_mean(tf.concat(told, axis=0)))
+            if self.decoder is not None:
+                pulls = [self._pulls(pair) for pair in pairs[:_PULLED]]
+                of_playback, of_others = (float(tf.add_n(norms)) for norms in zip(*pulls, strict=True))
+                figures["playback_pull"] = of_playback / of_others
+        return figures
+
+    def _pulls(self, frames: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Norms of the encoder's gradients from the playback loss and from the others, both weighted."""
+        weights = dict(self._weighted(self.loss_weights))
+        with tf.GradientTape(persistent=True) as tape:
+            losses = self.compute_losses(frames, training=False)
+            playback = weights["playback"] * losses["playback"]
+            others = tf.add_n([weights[task] * loss for task, loss in losses.items() if task != "playback"])
+        learning = self.encoder.trainable_variables
+        of_playback, of_others = (tf.linalg.global_norm(tape.gradient(loss, learning)) for loss in (playback, others))
+        return of_playback, of_others
+
+    def _squared_errors(self, clips: Sequence[tf.Tensor], latents: Sequence[tf.Tensor]) -> dict[str, float]:
+        """Means over batches of as many clips each."""
+        residuals = [self._residuals(*pair, training=False) for pair in zip(clips, latents, strict=True)]
+        return {
+            task: float(np.mean([tf.reduce_mean(tf.square(residual[task])) for residual in residuals]))
+            for task in residuals[0]
+        }
+
+    def _tells_a_fast_part(self, frames: tf.Tensor) -> tf.Tensor:
+        """Whether each clip looks faster when a tile is; float32 (batch,), a half where it looks the same.
+
+        In both cases the tile begins where the window does, and what is around it is the window's end: the seam
+        is no sign.
+        """
+        length, available = self.window_length, frames.shape[1]
+        rate = min(_PART_RATE, (available - 1) / max(length - 1, 1))
+        slow, around = self.preprocess(frames[:, :length]), self.preprocess(frames[:, -length:])
+        times = tf.repeat(rate * tf.range(length, dtype=tf.float32)[None], tf.shape(frames)[0], axis=0)
+        fast = self.preprocess(nearest_frames(frames, times))
+        motion = tf.reduce_mean(tf.abs(slow[:, 1:] - slow[:, :-1]), axis=1)
+        tiles = tf.reshape(tf.image.resize(motion, _TILES, "area"), [-1, _TILES[0] * _TILES[1]])
+        busiest = tf.reshape(tf.one_hot(tf.argmax(tiles, axis=1), tiles.shape[1]), [-1, *_TILES, 1])
+        inside = tf.image.resize(busiest, self.image_size, "nearest")[:, None] > 0.5
+        log_odds = []
+        for tile in (slow, fast):
+            latent = self.encoder(self._scaled(tf.where(inside, tile, around)), training=False)
+            logits = self._playback_logits(latent, training=False)
+            log_odds.append(logits[:, 1] - logits[:, 0])
+        return (tf.sign(log_odds[1] - log_odds[0]) + 1.0) / 2.0
+
     # === Scores ===
 
     def anomaly(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -325,7 +490,7 @@ class LussAE(VideoAnomalyDetector):
             paper_scores.append(output["mean_error"])
             scores.append(output.pop("frame_scores"))
             if self.task_scaling == "held_out":
-                scores[-1] *= sum(self.score_weights[:2]) / tf.convert_to_tensor(self.error_range)
+                scores[-1] *= self._error_weight / tf.convert_to_tensor(self.error_range)
         if self.playback_head is not None:
             logits, weight = self._playback_logits(latent, training=False), self.score_weights[2]
             output |= {"playback": tf.nn.softmax(logits)[:, 1:], "playback_log_odds": logits[:, 1:] - logits[:, :1]}
@@ -400,11 +565,13 @@ class LussAE(VideoAnomalyDetector):
             "playback_rates": self.playback_rates,
             "accelerated_share": self.accelerated_share,
             "playback_range": self.playback_range,
-            "playback_head": self.head_kind,
+            "head_kind": self.head_kind,
+            "mixed_playback": self.mixed_playback,
             "error": self.error,
             "score_weights": self.score_weights,
             "task_scaling": self.task_scaling,
             "rescaling": self.rescaling,
+            "rescaled": self.rescaled,
             "subtract_background": self.subtract_background,
             "input_scale": self.input_scale,
             "pooling": self.pooling.kind,
@@ -575,5 +742,5 @@ def _sizes(shape: tuple[int, int, int, int], convolutions: int) -> list[tuple[in
 
 def _activated(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:
     # The statistics move as in the public code, whose framework calls this momentum 0.1.
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{layer}_norm")(x)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{layer}_norm")(x)
     return layers.LeakyReLU(0.2, name=f"{layer}_relu")(x)

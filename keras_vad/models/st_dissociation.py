@@ -12,8 +12,8 @@ from keras import layers
 from keras_vad.errors import VadError
 from keras_vad.layers.attention import VarianceAttention
 from keras_vad.layers.clustering import ClusterCentres, kmeans, sample_codes
+from keras_vad.layers.losses import gradient_difference
 from keras_vad.layers.shuffle import PixelShuffle
-from keras_vad.losses import gradient_difference
 from keras_vad.models.checks import check_above, check_at_least, check_channels, check_choice
 from keras_vad.models.detector import Logs, Pooling, TrainingPhase, VideoAnomalyDetector
 from keras_vad.window import Window, as_size

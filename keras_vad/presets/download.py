@@ -1,4 +1,4 @@
-"""One file of a preset from a source to this machine, in as many goes as it takes, and verified."""
+"""One file of a preset from a store to this machine, in as many goes as it takes, and verified."""
 
 import logging
 import time
@@ -9,14 +9,14 @@ import pooch
 
 from keras_vad.errors import VadError
 from keras_vad.presets.index import PresetFile
-from keras_vad.presets.source import Source, SourceError, TransferError
+from keras_vad.presets.store import Store, StoreError, TransferError
 
 Progress = Callable[[int], None]
 _TRIES = 4  # in a row that bring nothing
 _WAIT = 0.5  # seconds before the second of them; each wait is twice the one before
 
 
-def download(source: Source, folder: str, file: PresetFile, to: Path, progress: Progress = lambda have: None) -> Path:
+def download(store: Store, folder: str, file: PresetFile, to: Path, progress: Progress = lambda have: None) -> Path:
     """Bring a file, or what is missing of it.
 
     pooch looks whether it is there already, verifies it and gives it its name, its hash, only then. What has arrived
@@ -24,8 +24,8 @@ def download(source: Source, folder: str, file: PresetFile, to: Path, progress: 
     What turns out to be wrong is deleted.
 
     Args:
-        source: Where it is.
-        folder: The folder in the source's zoo that holds it.
+        store: Where it is.
+        folder: The folder in the store's zoo that holds it.
         file: What it must be.
         to: Folder to bring it to. Only one process at a time may do so.
         progress: Called with the bytes that are there.
@@ -34,14 +34,14 @@ def download(source: Source, folder: str, file: PresetFile, to: Path, progress: 
         The verified file.
 
     Raises:
-        SourceError: If the source does not have it, or has something else.
+        StoreError: If the store does not have it, or has something else.
         VadError: If it cannot be written.
     """
     part = to / f"{file.sha256}.part"
     resumed = part.exists()
 
     def fetch(path: str, output: str, _: object) -> None:
-        _complete(source, path, part, file.size, progress)
+        _complete(store, path, part, file.size, progress)
         part.replace(output)
 
     pooch.get_logger().setLevel(logging.WARNING)
@@ -64,20 +64,20 @@ def download(source: Source, folder: str, file: PresetFile, to: Path, progress: 
         ) from error
     except ValueError as error:  # pooch: another hash
         if resumed:  # the part may have been of something else
-            return download(source, folder, file, to, progress)
-        raise SourceError(
-            f"{folder}/{file.name} of {source.name} is not what the index says: its SHA-256 is not {file.sha256}."
+            return download(store, folder, file, to, progress)
+        raise StoreError(
+            f"{folder}/{file.name} of {store.name} is not what the index says: its SHA-256 is not {file.sha256}."
         ) from error
 
 
-def _complete(source: Source, path: str, part: Path, size: int, progress: Progress) -> None:
+def _complete(store: Store, path: str, part: Path, size: int, progress: Progress) -> None:
     """Append to a part until it has its size."""
     part.touch()
     failures, most = 0, part.stat().st_size
     while (have := part.stat().st_size) != size:
         reason = "the transfer ends early"
         try:
-            with source.open(path, have if have < size else 0) as (begin, pieces), part.open("r+b") as file:
+            with store.open(path, have if have < size else 0) as (begin, pieces), part.open("r+b") as file:
                 file.truncate(begin)
                 file.seek(begin)
                 for piece in pieces:
@@ -85,7 +85,7 @@ def _complete(source: Source, path: str, part: Path, size: int, progress: Progre
                     progress(min(file.tell(), size))
                     if file.tell() > size:
                         file.truncate(0)
-                        raise SourceError(f"{source.name} sends more for {path} than the {size} bytes of the index.")
+                        raise StoreError(f"{store.name} sends more for {path} than the {size} bytes of the index.")
         except TransferError as error:
             reason = str(error)
         if part.stat().st_size > most:
@@ -93,5 +93,5 @@ def _complete(source: Source, path: str, part: Path, size: int, progress: Progre
             continue
         failures += 1
         if failures == _TRIES:
-            raise SourceError(f"{source.name} has sent {most} of the {size} bytes of {path}, no more come ({reason}).")
+            raise StoreError(f"{store.name} has sent {most} of the {size} bytes of {path}, no more come ({reason}).")
         time.sleep(_WAIT * 2 ** (failures - 1))

@@ -6,14 +6,14 @@ requests does the work: proxies and certificates as its environment variables sa
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from keras_vad.presets.source import CHUNK, Source, SourceError, TransferError, without_password
+from keras_vad.presets.store import CHUNK, Store, StoreError, TransferError, shown_address
 
 _TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 _PATIENCE = Retry(
@@ -26,7 +26,7 @@ _PATIENCE = Retry(
 )
 
 
-class HttpSource(Source):
+class HttpStore(Store):
     """A zoo folder behind ``http://`` or ``https://``.
 
     Args:
@@ -34,32 +34,36 @@ class HttpSource(Source):
     """
 
     def __init__(self, address: str) -> None:
-        super().__init__(without_password(address))
+        super().__init__(shown_address(address))
         self._address = address.rstrip("/")
+        host = urlsplit(address).hostname or ""
+        # No proxy leads back to this machine.
+        self._proxies = {"no_proxy": host} if host in ("localhost", "::1") or host.startswith("127.") else None
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=_PATIENCE))
 
     @contextmanager
     def open(self, path: str, start: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """See ``Source``."""
+        """See ``Store``."""
         headers = {"Accept-Encoding": "identity"}  # the bytes of the file, so that a part of them can be asked for
         if start:
             headers["Range"] = f"bytes={start}-"
+        url = f"{self._address}/{quote(path)}"
         try:
-            answer = self._session.get(f"{self._address}/{quote(path)}", headers=headers, stream=True, timeout=_TIMEOUT)
+            answer = self._session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, proxies=self._proxies)
         except requests.RequestException as error:
-            raise SourceError(f"{self.name} cannot be reached ({_reason(error)}).") from error
+            raise StoreError(f"{self.name} cannot be reached ({_reason(error)}).") from error
         with answer:
             if self._address.startswith("https://") and not answer.url.startswith("https://"):
-                raise SourceError(f"{self.name} leads to {answer.url}, which is not encrypted.")
+                raise StoreError(f"{self.name} leads to {shown_address(answer.url)}, which is not encrypted.")
             if answer.status_code == 416:
-                raise SourceError(f"{self.name} has only {start} bytes of {path}.")
+                raise StoreError(f"{self.name} has only {start} bytes of {path}.")
             if answer.status_code not in (200, 206):
-                raise SourceError(f"{self.name} answers {answer.status_code} {answer.reason} for {path}.")
+                raise StoreError(f"{self.name} answers {answer.status_code} {answer.reason} for {path}.")
             begin = start if answer.status_code == 206 else 0
             if begin and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-                raise SourceError(f"{self.name} sends another part of {path} than it was asked for.")
+                raise StoreError(f"{self.name} sends another part of {path} than it was asked for.")
             yield begin, _pieces(answer)
 
 

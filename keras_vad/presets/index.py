@@ -13,9 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from keras_vad.common.files import locked, write_text
+from keras_vad.common.names import check_name, serves_as_name
 from keras_vad.errors import VadError
-from keras_vad.files import locked, write_text
-from keras_vad.names import check_name, serves_as_name
 
 INDEX_NAME = "index.json"
 FORMAT = 1

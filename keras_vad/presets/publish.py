@@ -6,20 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from keras_vad.card import CARD_NAME, calibration_of_run, card_text, model_card, training_of_run
+from keras_vad.artifacts.card import card_text, model_card
+from keras_vad.artifacts.keras_file import load_detector
+from keras_vad.artifacts.layout import CARD_NAME, DETECTOR_NAME
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.common.files import scratch
+from keras_vad.common.names import check_name, versions
 from keras_vad.data.base import Video
 from keras_vad.data.datasets import DATA_TERMS
-from keras_vad.detector_file import DETECTOR_NAME, load_detector
 from keras_vad.errors import VadError
-from keras_vad.files import scratch
-from keras_vad.models.registry import model_key
-from keras_vad.names import check_name, versions
+from keras_vad.models.registry import method_of
 from keras_vad.presets.index import Preset, PresetFile, changing_index
 from keras_vad.presets.storage import store_in_float16
 
-EVALUATION_NAME = "evaluation.json"
 _FIGURES = (
     "auroc_micro",
     "auroc_micro_low",
@@ -71,7 +70,7 @@ def publish(
         licence: Of the weights, as an SPDX name.
         data_terms: Under which terms the training data may be used; known for data sets that have readers of their own.
         log: Where the run's configuration and log are kept, for the card.
-        evaluation: What ``tools/evaluate.py --json`` wrote; by default ``evaluation.json`` of the run folder, if there
+        evaluation: What ``keras-vad evaluate --json`` wrote; by default ``evaluation.json`` of the run folder, if there
             is one.
         halve_on: Store weights in float16, having seen that the scores of these normal videos stay; in float32 if
             ``None``.
@@ -84,17 +83,15 @@ def publish(
             stay in float16, or the zoo cannot be written; nothing is left then.
     """
     check_name(name)
-    trained = run / DETECTOR_NAME
-    training = training_of_run(run)
-    if training is None or not trained.is_file():
-        missing = "config.yaml" if training is None else DETECTOR_NAME
-        raise VadError(f"{run} is no finished run: it has no {missing}; train one with tools/train.py.")
+    of_run = RunFolder(run)
+    of_run.check_finished()
+    trained, training = of_run.detector_file, of_run.training()
+    assert training is not None
     terms = data_terms or DATA_TERMS.get(training["dataset"])
     if terms is None:
         raise VadError(f"the terms of the data set {training['dataset']} are not known; tell them with --data-terms.")
-    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
-    calibration = calibration_of_run(run)
-    metrics = _metrics(evaluation or run / EVALUATION_NAME, config, needed=evaluation is not None)
+    config = of_run.config()
+    metrics = _metrics(evaluation or of_run.evaluation_file, config, needed=evaluation is not None)
 
     folder = zoo / "presets" / name
     with scratch(folder / "version") as version:
@@ -102,11 +99,11 @@ def publish(
         file = version / DETECTOR_NAME
         shutil.copyfile(trained, file)
         detector = load_detector(file, shown=trained)
-        if model_key(detector) != config["method"]:
-            raise VadError(f"{trained} is of {model_key(detector)}, but the run's config.yaml of {config['method']}.")
+        if method_of(detector) != config["method"]:
+            raise VadError(f"{trained} is of {method_of(detector)}, but the run's config.yaml of {config['method']}.")
         storage = {"weights": "float32"} if halve_on is None else store_in_float16(file, halve_on)
         card = {
-            **model_card(detector, name, calibration=calibration, training=training),
+            **model_card(detector, name, calibration=of_run.calibration(), training=training),
             "intended_use": _INTENDED_USE,
             "limits": _LIMITS,
             "log": log,
@@ -144,7 +141,7 @@ def _metrics(evaluation: Path, config: Mapping[str, Any], needed: bool) -> list[
     """The figures of the detector's own score, a row for every protocol and smoothing."""
     if not evaluation.is_file():
         if needed:
-            raise VadError(f"there is no evaluation {evaluation}; write it with tools/evaluate.py --json.")
+            raise VadError(f"there is no evaluation {evaluation}; write it with keras-vad evaluate --json.")
         return []
     try:
         content = json.loads(evaluation.read_text("utf-8"))
@@ -157,7 +154,7 @@ def _metrics(evaluation: Path, config: Mapping[str, Any], needed: bool) -> list[
             if about[key] != value:
                 raise VadError(
                     f"{evaluation} is of another run: its {key} is {about[key]!r}, but that of the run is {value!r}; "
-                    "evaluate the run folder with tools/evaluate.py --json."
+                    "evaluate the run folder with keras-vad evaluate --json."
                 )
         return [
             {
@@ -172,4 +169,4 @@ def _metrics(evaluation: Path, config: Mapping[str, Any], needed: bool) -> list[
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, VadError):
             raise
-        raise VadError(f"{evaluation} is no evaluation; write it with tools/evaluate.py --json.") from error
+        raise VadError(f"{evaluation} is no evaluation; write it with keras-vad evaluate --json.") from error

@@ -11,25 +11,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from keras_vad.common.files import locked
 from keras_vad.errors import VadError
-from keras_vad.files import locked
 from keras_vad.presets.download import download
 from keras_vad.presets.index import Preset, changing_index, matching, read_index
-from keras_vad.presets.source import Source, SourceError
-from keras_vad.presets.sources import SOURCES_VARIABLE, FolderSource, cache_zoo, open_sources
+from keras_vad.presets.store import Store, StoreError
+from keras_vad.presets.stores import STORES_VARIABLE, FolderStore, cache_zoo, open_stores
 
 logger = logging.getLogger(__name__)
 
 Address = str | os.PathLike[str]
 
 
-def list_presets(pattern: str = "*", zoo: Address = "zoo", sources: Sequence[Address] | None = None) -> list[str]:
+def list_presets(pattern: str = "*", zoo: Address = "zoo", stores: Sequence[Address] | None = None) -> list[str]:
     """Names of the presets that can be loaded, sorted.
 
     Args:
         pattern: A wildcard pattern.
-        zoo: The zoo folder to look in, besides the sources and what was pulled before.
-        sources: See ``pull``.
+        zoo: The zoo folder to look in, besides the stores and what was pulled before.
+        stores: See ``pull``.
 
     Returns:
         The names, each once whatever its versions. Without a network, those that are on this machine.
@@ -38,44 +38,44 @@ def list_presets(pattern: str = "*", zoo: Address = "zoo", sources: Sequence[Add
         VadError: If an index cannot be used.
 
     Example:
-    >>> list_presets("no_such_*", zoo="no_such_zoo", sources=[])
+    >>> list_presets("no_such_*", zoo="no_such_zoo", stores=[])
     []
     """
     presets = [preset for folder in (Path(zoo), cache_zoo()) for preset in read_index(folder)]
-    for source in open_sources(sources):
+    for store in open_stores(stores):
         try:
-            presets += source.index()
-        except SourceError as error:
-            logger.warning("only presets of other sources are listed: %s", error)
+            presets += store.index()
+        except StoreError as error:
+            logger.warning("only presets of other stores are listed: %s", error)
     return sorted({preset.name for preset in matching(presets, pattern)})
 
 
-def pull(name: str, *, to: Address | None = None, sources: Sequence[Address] | None = None) -> Path:
+def pull(name: str, *, zoo: Address | None = None, stores: Sequence[Address] | None = None) -> Path:
     """Bring a preset to this machine.
 
-    The first source that lists it decides what its files must be; the others are mirrors, asked for files that the
+    The first store that lists it decides what its files must be; the others are mirrors, asked for files that the
     first does not deliver. The version appears when all its files are there and have the hashes of the index; until
     then what has arrived lies in a hidden folder, where the next call goes on with it. A folder that presets are pulled
     to is a zoo that others can pull from. Several processes may pull at once: one downloads, the others wait.
 
     Args:
         name: ``NAME``, for its newest version, or ``NAME/VERSION``.
-        to: The zoo folder to bring it to; by default the user's, where ``keras_vad.load`` finds it from anywhere:
+        zoo: The zoo folder to bring it to; by default the user's, where ``keras_vad.load`` finds it from anywhere:
             ``$KERAS_VAD_CACHE/zoo``, or ``~/.cache/keras_vad/zoo``.
-        sources: Zoo folders, here or elsewhere, in order: paths, ``http(s)://`` or what fsspec reads. By default those
-            of ``$KERAS_VAD_SOURCES``, separated by commas, or the zoo of the checkout that keras_vad runs from.
+        stores: Zoo folders, here or elsewhere, in order: paths, ``http(s)://`` or what fsspec reads. By default those
+            of ``$KERAS_VAD_STORES``, separated by commas, or the zoo of the checkout that keras_vad runs from.
 
     Returns:
         The folder of the version.
 
     Raises:
-        VadError: If no source has the preset, none delivers what its index promises, ``to`` has another preset of this
+        VadError: If no store has the preset, none delivers what its index promises, ``zoo`` has another preset of this
             name and version, or it cannot be written.
     """
-    places = open_sources(sources)
-    preset, source = _wanted(name, places)
-    mirrors = [source, *(place for place in places if place is not source)]
-    folder = cache_zoo() if to is None else Path(to)
+    places = open_stores(stores)
+    preset, store = _wanted(name, places)
+    mirrors = [store, *(place for place in places if place is not store)]
+    folder = cache_zoo() if zoo is None else Path(zoo)
     target = folder / preset.folder
     with _pulling(folder, preset) as work:
         _check_same(folder, preset)
@@ -88,9 +88,9 @@ def pull(name: str, *, to: Address | None = None, sources: Sequence[Address] | N
     return target
 
 
-def local_zoos(zoo: Address, sources: Sequence[Address] | None = None) -> list[Path]:
-    """The zoo folders on this machine: the one named, those among the sources, and the user's."""
-    folders = [source.folder for source in open_sources(sources) if isinstance(source, FolderSource)]
+def local_zoos(zoo: Address, stores: Sequence[Address] | None = None) -> list[Path]:
+    """The zoo folders on this machine: the one named, those among the stores, and the user's."""
+    folders = [store.folder for store in open_stores(stores) if isinstance(store, FolderStore)]
     return list(dict.fromkeys([Path(zoo), *folders, cache_zoo()]))
 
 
@@ -104,19 +104,19 @@ def is_intact(folder: Path, preset: Preset) -> bool:
     return True
 
 
-def _wanted(name: str, places: Sequence[Source]) -> tuple[Preset, Source]:
-    """The preset that a name speaks of, and the first source that lists it."""
+def _wanted(name: str, places: Sequence[Store]) -> tuple[Preset, Store]:
+    """The preset that a name speaks of, and the first store that lists it."""
     if any(sign in name for sign in "*?["):
         raise VadError(f"{name!r} is a pattern, but one preset is pulled at a time; list_presets tells their names.")
     if not places:
         raise VadError(
-            f"no source of presets is known: set {SOURCES_VARIABLE} to the address of a zoo, or name one with --source."
+            f"no store of presets is known: set {STORES_VARIABLE} to the address of a zoo, or name one with --store."
         )
     told, failed = [], False
     for place in places:
         try:
             presets = place.index()
-        except SourceError as error:
+        except StoreError as error:
             told.append(str(error).removesuffix("."))
             failed = True
             continue
@@ -124,7 +124,7 @@ def _wanted(name: str, places: Sequence[Source]) -> tuple[Preset, Source]:
             return found[0], place
         names = ", ".join(sorted({preset.name for preset in presets}))
         told.append(f"{place.name} has {names or 'no presets'}")
-    remedy = "try again later, or name another source" if failed else "choose one of these, or name another source"
+    remedy = "try again later, or name another store" if failed else "choose one of these, or name another store"
     raise VadError(f"there is no preset {name!r}: {'; '.join(told)}; {remedy}.")
 
 
@@ -159,7 +159,7 @@ def _check_same(folder: Path, preset: Preset) -> None:
             )
 
 
-def _bring(preset: Preset, sources: Sequence[Source], work: Path) -> None:
+def _bring(preset: Preset, stores: Sequence[Store], work: Path) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -167,16 +167,16 @@ def _bring(preset: Preset, sources: Sequence[Source], work: Path) -> None:
         done = 0
         for file in preset.files:
             failures: list[str] = []
-            for source in sources:
+            for store in stores:
                 try:
-                    download(source, preset.folder, file, work, partial(_show, bar, task, done))
+                    download(store, preset.folder, file, work, partial(_show, bar, task, done))
                     break
-                except SourceError as error:
+                except StoreError as error:
                     failures.append(str(error).removesuffix("."))
             else:
                 raise VadError(
                     f"the preset {preset.name}/{preset.version} could not be pulled: {'; '.join(failures)}; try again "
-                    "later, or name another source."
+                    "later, or name another store."
                 )
             done += file.size
 

@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from keras_vad.artifacts.keras_file import load_detector
 from keras_vad.data.base import Video
-from keras_vad.detector_file import load_detector
 from keras_vad.errors import VadError
 from keras_vad.models.detector import VideoAnomalyDetector
 

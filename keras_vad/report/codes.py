@@ -7,8 +7,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
+from keras_vad.common.files import appearing
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 from keras_vad.report.picture import INK
 
 _MOST = 5000  # codes; t-SNE of more takes long and shows no more

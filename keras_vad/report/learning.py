@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.common.files import appearing
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 from keras_vad.report.picture import ALARM, CURVE, INK
 
-METRICS_FILE = "metrics.csv"
 _HELD_OUT = "val_"
 
 
@@ -28,9 +28,9 @@ def read_losses(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     Raises:
         VadError: If there is no ``metrics.csv`` with epochs in it.
     """
-    path = folder / METRICS_FILE
+    path = RunFolder(folder).metrics_file
     if not path.is_file():
-        raise VadError(f"{folder} holds no {METRICS_FILE}; name a run folder or a folder of zoo/logs.")
+        raise VadError(f"{folder} holds no {path.name}; name a run folder or a folder of zoo/logs.")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
+from keras_vad.common.files import appearing
 from keras_vad.data.video import Video
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 from keras_vad.report.curves import Buckets
 from keras_vad.report.heat import HeatScale, heat_colours
 from keras_vad.scoring.events import Event, alarm_events
@@ -20,6 +20,7 @@ from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores, finite_scores
 BOX_LEVEL = 0.2  # of the range of the colours: a place this hot is in a box
 STRIP_HEIGHT = 92  # even
 _LEAST_WIDTH = 320
+_TICKS = 30_000  # a second, of the times that are written; MPEG-4 takes no more than 65,535
 _DEFAULT_FPS = 25.0
 _TEXT = 20  # the strip's rows of text, above
 _EVENTS = 7  # its rows of bars, and these above the curve
@@ -46,7 +47,7 @@ def write_overlay(path: Path, video: Video, scores: VideoScores, *, overwrite: b
 
     Args:
         path: The file, ``.mp4``.
-        video: The video that was scored; 25 frames a second are assumed if its rate is not known.
+        video: The video that was scored; its frames are shown at its times, at 25 a second if it has none.
         scores: Its scores, with maps.
         overwrite: Whether to replace a file that exists.
 
@@ -65,7 +66,7 @@ def write_overlay(path: Path, video: Video, scores: VideoScores, *, overwrite: b
     rate = Fraction(video.fps or _DEFAULT_FPS).limit_denominator(1001)
     with appearing(path) as partial:
         try:
-            count = _encode(partial, painter.paint(), rate)
+            count = _encode(partial, painter.paint(), rate, painter.times)
         except av.FFmpegError as error:
             raise VadError(
                 f"{path} cannot be written ({error.strerror}); free some space or name another place."
@@ -78,8 +79,8 @@ def write_overlay(path: Path, video: Video, scores: VideoScores, *, overwrite: b
     return count
 
 
-def _encode(path: Path, pictures: Iterator[np.ndarray], rate: Fraction) -> int:
-    """Write RGB pictures of one even size; their number."""
+def _encode(path: Path, pictures: Iterator[np.ndarray], rate: Fraction, times: np.ndarray | None) -> int:
+    """Write RGB pictures of one even size, each shown at its time; their number."""
     count = 0
     # The index first, so that a browser can show the beginning while it loads the rest.
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
@@ -88,7 +89,12 @@ def _encode(path: Path, pictures: Iterator[np.ndarray], rate: Fraction) -> int:
             if stream is None:
                 height, width = picture.shape[:2]
                 stream = _add_stream(container, rate, width, height)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                if times is not None:
+                    stream.codec_context.time_base = Fraction(1, _TICKS)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = round(times[count] * _TICKS), Fraction(1, _TICKS)
+            container.mux(stream.encode(frame))
             count += 1
         if stream is not None:
             container.mux(stream.encode(None))
@@ -115,6 +121,7 @@ class _Painter:
         self.events = alarm_events(scores, video.fps)
         self.index_of = {int(number): index for index, number in enumerate(scores.frame_index)}
         self.last = int(scores.frame_index[-1])
+        self.times = video.times
 
     def paint(self) -> Iterator[np.ndarray]:
         strip = None
@@ -145,8 +152,8 @@ class _Painter:
         x = round(min(number / max(self.last, 1), 1.0) * (strip.shape[1] - 1))
         cv2.line(strip, (x, _TEXT), (x, STRIP_HEIGHT - 1), _CURSOR, 1)
         text = f"frame {number}"
-        if self.video.fps:
-            seconds = number / self.video.fps
+        if self.times is not None:
+            seconds = self.times[number]
             text += f"  {int(seconds // 60)}:{seconds % 60:05.2f}"
         colour = _CURSOR
         if index is not None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from keras_vad.common.files import write_text
 from keras_vad.data.video import Video
 from keras_vad.errors import VadError
-from keras_vad.files import write_text
 from keras_vad.report.curves import Buckets, intervals
 from keras_vad.report.embed import EmbeddedVideo, embed, frame_order
 from keras_vad.report.heat import HeatScale, heat_colours

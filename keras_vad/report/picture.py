@@ -8,9 +8,9 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
+from keras_vad.common.files import appearing
 from keras_vad.data.video import Labels, Video
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 from keras_vad.scoring.series import ALARM_BOUNDARY, VideoScores
 
 INK = "#3a3f47"

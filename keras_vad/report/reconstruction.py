@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from keras_vad.common.files import appearing
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 from keras_vad.report.picture import INK, clear_to_red
 
 _PANEL = 4.0  # width of a panel in inches

@@ -1,20 +1,18 @@
 """The study of local_playback: its table and its plots, from the figures of every training."""
 
-import json
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_vad.common.files import appearing
 from keras_vad.errors import VadError
-from keras_vad.files import appearing
 
 PROTOCOLS = ("paper", "deployable")
-OWN_SCORE = "lme4_s1"
-CRITERION = "crit_tile1.25"
+RESULTS_FILE = "results.csv"
 
 
 @dataclass(frozen=True)
@@ -23,51 +21,57 @@ class Variant:
 
     Args:
         name: What differs.
-        trainings: One record a seed.
+        trainings: One row of the results a seed.
     """
 
     name: str
-    trainings: tuple[dict[str, Any], ...]
+    trainings: tuple[Mapping[str, str], ...]
 
-    def figures(self, weights: str, quarter: int = 4) -> np.ndarray:
+    def figures(self, quarter: int = 4) -> np.ndarray:
         """AUROC of the method's own score in percent.
 
         Args:
-            weights: ``"raw"``, the weights themselves, or ``"ema"``, their running average.
             quarter: After how many quarters of the schedule, 1 to 4.
 
         Returns:
             float64 (seeds, 2): under ``paper`` and ``deployable``.
         """
-        ends = [run if quarter == 4 else run["quarters"][quarter - 1] for run in self.trainings]
-        return np.array([end[weights][OWN_SCORE] for end in ends])
+        return self._columns(*(f"{protocol}_q{quarter}" for protocol in PROTOCOLS))
+
+    def averaged(self) -> np.ndarray | None:
+        """The same with a running average of the weights, at the end; ``None`` where it was not evaluated."""
+        columns = [f"averaged_{protocol}" for protocol in PROTOCOLS]
+        return self._columns(*columns) if all(run[columns[0]] for run in self.trainings) else None
 
     def criterion(self, quarter: int = 4) -> np.ndarray:
         """The criterion on normal data in percent, float64 (seeds,)."""
-        ends = [run if quarter == 4 else run["quarters"][quarter - 1] for run in self.trainings]
-        return np.array([end["raw"][CRITERION] for end in ends])
+        return self._columns(f"criterion_q{quarter}")[:, 0]
+
+    def _columns(self, *names: str) -> np.ndarray:
+        return np.array([[float(run[name]) for name in names] for run in self.trainings])
 
 
 def read_study(path: Path) -> list[Variant]:
-    """The variants of a study, in the order of their names in the file of variants beside it.
+    """The variants of a study, in the order of their first trainings.
 
     Args:
-        path: Its folder, with ``results.jsonl`` and ``variants.json``.
+        path: Its folder, with ``results.csv``: a line a training with ``variant``, ``seed``, ``weights``, for each
+            quarter N of the schedule ``paper_qN``, ``deployable_qN`` and ``criterion_qN`` in percent (empty where it
+            was not measured), and ``averaged_paper`` and ``averaged_deployable``.
 
     Raises:
-        VadError: If a file is missing or a variant has no training.
+        VadError: If the file is missing or has no training.
     """
+    file = path / RESULTS_FILE
     try:
-        names = json.loads((path / "variants.json").read_text("utf-8"))
-        lines = (path / "results.jsonl").read_text("utf-8").splitlines()
+        with file.open(newline="", encoding="utf-8") as lines:
+            trainings = list(csv.DictReader(lines))
     except OSError as error:
         raise VadError(f"the study {path} cannot be read: {error.strerror} ({error.filename}).") from error
-    trainings = [json.loads(line) for line in lines]
-    variants = [Variant(name, tuple(run for run in trainings if run["name"] == name)) for name in names]
-    for variant in variants:
-        if not variant.trainings:
-            raise VadError(f"the study {path} has no training of {variant.name!r}.")
-    return variants
+    if not trainings:
+        raise VadError(f"the study {path} has no training in {RESULTS_FILE}; keep a line for each.")
+    names = dict.fromkeys(run["variant"] for run in trainings)
+    return [Variant(name, tuple(run for run in trainings if run["variant"] == name)) for name in names]
 
 
 def study_table(variants: Sequence[Variant]) -> str:
@@ -77,10 +81,10 @@ def study_table(variants: Sequence[Variant]) -> str:
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for variant in variants:
-        paper, deployable = (_told(column) for column in variant.figures("raw").T)
-        has_average = all("ema" in run for run in variant.trainings)
-        averaged = " / ".join(_told(column) for column in variant.figures("ema").T) if has_average else "–"
-        weights = variant.trainings[0]["params"]
+        paper, deployable = (_told(column) for column in variant.figures().T)
+        average = variant.averaged()
+        averaged = "–" if average is None else " / ".join(_told(column) for column in average.T)
+        weights = int(variant.trainings[0]["weights"])
         lines.append(
             f"| {variant.name} | {weights:,} | {len(variant.trainings)} | {paper} | {deployable} | {averaged} | "
             f"{_told(variant.criterion())} |"
@@ -94,7 +98,7 @@ def draw_variants(variants: Sequence[Variant], path: Path) -> None:
     panels = figure.subplots(1, 2, sharey=True)
     for column, (axes, protocol) in enumerate(zip(panels, PROTOCOLS, strict=True)):
         for row, variant in enumerate(variants):
-            values = variant.figures("raw")[:, column]
+            values = variant.figures()[:, column]
             axes.plot(values, np.full(len(values), row), "o", color="tab:blue", alpha=0.45, markersize=4)
             axes.plot(values.mean(), row, "|", color="black", markersize=11)
         axes.set_title(f"AUROC in %, {protocol}")
@@ -111,7 +115,7 @@ def draw_schedule(variants: Sequence[Variant], path: Path) -> None:
     for column, (axes, title) in enumerate(zip(figure.subplots(1, 3), titles, strict=True)):
         for variant in variants:
             series = [
-                variant.figures("raw", quarter)[:, column] if column < 2 else variant.criterion(quarter)
+                variant.figures(quarter)[:, column] if column < 2 else variant.criterion(quarter)
                 for quarter in (1, 2, 3, 4)
             ]
             quarters = [25, 50, 75, 100]

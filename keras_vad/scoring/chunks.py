@@ -91,7 +91,7 @@ def iter_chunks(frames: Iterable[np.ndarray], window: Window, chunk_length: int 
     length = fit_chunk_length(window, chunk_length)
     first_offset, last_offset = min(window.scored), max(window.scored)
     regular_windows = (length - window.span) // window.hop + 1
-    stride = (regular_windows + 1 - _ceil_div(_scored_width(window), window.hop)) * window.hop
+    advance = (regular_windows + 1 - _ceil_div(_scored_width(window), window.hop)) * window.hop
 
     held: list[np.ndarray] = []
     held_from = 0  # frame number of held[0]
@@ -113,7 +113,7 @@ def iter_chunks(frames: Iterable[np.ndarray], window: Window, chunk_length: int 
             # No later chunk starts before the next regular window.
             del held[: start + window.hop - held_from]
             held_from = start + window.hop
-            start += stride
+            start += advance
 
     last_regular = window.starts(n)[-1] // window.hop * window.hop
     if n <= length:

@@ -5,7 +5,8 @@ equally high, whether something happens in it or not. They belong to the protoco
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -126,3 +127,42 @@ def rescale(scores: np.ndarray, method: str) -> np.ndarray:
     if method != "none" and np.ptp(scores) == 0:
         return np.zeros_like(scores)
     return RESCALINGS[method](scores)
+
+
+@dataclass(frozen=True)
+class RescaledPart:
+    """A term of a sum of scores that are rescaled apart.
+
+    Args:
+        part: Name of the score.
+        weight: Its factor after rescaling.
+        rescaling: See ``rescale``.
+    """
+
+    part: str
+    weight: float
+    rescaling: str
+
+
+def rescaled_sum(scores: Mapping[str, np.ndarray], parts: Sequence[RescaledPart]) -> np.ndarray:
+    """Scores of one video as a weighted sum of parts, each rescaled over the video by itself.
+
+    Args:
+        scores: (m,) each, by name.
+        parts: Terms of the sum, at least one.
+
+    Returns:
+        float64 (m,).
+
+    Raises:
+        VadError: If there is no such score; and as ``rescale``.
+
+    Example:
+    >>> scores = {"error": np.array([1e-3, 2e-3, 3e-3]), "speed": np.array([4.0, 0.0, 2.0])}
+    >>> rescaled_sum(scores, [RescaledPart("error", 1.0, "min_max"), RescaledPart("speed", 0.5, "min_max")]).tolist()
+    [0.5, 0.5, 1.25]
+    """
+    for term in parts:
+        if term.part not in scores:
+            raise VadError(f"there is no score {term.part!r} to rescale; there are {', '.join(scores)}.")
+    return np.sum([term.weight * rescale(scores[term.part], term.rescaling) for term in parts], axis=0)

@@ -24,6 +24,7 @@ class VideoScores:
         calibrated: float32 (m,) in (0, 1); above 0.5 is an alarm.
         parts: Name -> float32 (m,), scores that the method's score is made of, raw.
         maps: float32 (m, h, w), raw error maps, perhaps reduced, or ``None`` if they were not asked for.
+        time_s: float64 (m,), seconds from the first frame of the video to each; ``None`` if it has no clock.
     """
 
     frame_index: np.ndarray
@@ -31,6 +32,7 @@ class VideoScores:
     calibrated: np.ndarray
     parts: dict[str, np.ndarray] = field(default_factory=dict)
     maps: np.ndarray | None = None
+    time_s: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frame_index)

@@ -9,18 +9,20 @@ from typing import Any
 
 import keras
 
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.common.files import write_text
 from keras_vad.data import FrameCache, hold_out, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import cuboid_report
 from keras_vad.evaluation.evaluate import evaluate
 from keras_vad.evaluation.protocols import PROTOCOLS
-from keras_vad.files import write_text
+from keras_vad.evaluation.run_log import SUMMARY_FILE, write_log
 from keras_vad.models.detector import VideoAnomalyDetector
-from keras_vad.models.registry import get_model
+from keras_vad.models.registry import get_method
+from keras_vad.presets.resolve import load
 from keras_vad.training.ablations import FIGURES, AblationRow, AblationTable, option_name, training_name
 from keras_vad.training.recipe import recipe_stem
 from keras_vad.training.run import RunOptions, check_same_run, fit_normality, run_training
-from keras_vad.zoo import load
 
 _BASELINES = "baselines.json"
 
@@ -108,19 +110,19 @@ class AblationRun:
         )
 
     def _train(self, options: RunOptions) -> None:
-        if (options.run_dir / "detector.keras").exists():
+        run = RunFolder(options.run_dir)
+        if run.finished:
             check_same_run(options, self.dataset)
             return
         for of_other_weights in options.run_dir.glob("evaluation*.json"):
             of_other_weights.unlink()
         keras.utils.clear_session()
-        resume = (options.run_dir / "config.yaml").exists()
-        run_training(dataclasses.replace(options, resume=resume), self.cache)
+        run_training(dataclasses.replace(options, resume=run.started), self.cache)
 
     def _scoring(self, row: AblationRow) -> dict[str, Any]:
         """The options of a row's score that differ from the trained detector's."""
         trained = self.table.recipe(row, self.recipe_name, self.overrides).model
-        parameters = inspect.signature(get_model(self.table.model)).parameters
+        parameters = inspect.signature(get_method(self.table.model)).parameters
         return {
             option: value
             for option, value in row.scoring.items()
@@ -203,6 +205,26 @@ class AblationRun:
             "protocol": self.table.protocol,
         }
         return json.dumps({**about, "rows": rows, "baselines": self._baselines()}, indent=2) + "\n"
+
+    def write_log(self, log: Path, command: str) -> None:
+        """Keep what the table stands on: ``summary.json`` with its figures, ``table.md``, a log for each training.
+
+        Args:
+            log: The folder, made if it is not there.
+            command: The command that made the table.
+
+        Raises:
+            VadError: If it cannot be written.
+        """
+        logged: set[str] = set()
+        for row in self.table.rows:
+            content, run = self._stored(self._evaluation_file(row)), self._options(row).run_dir
+            # Rows that differ in their score only have one training; the table has the figures of all.
+            if content is not None and run.name not in logged:
+                logged.add(run.name)
+                write_log(log / run.name, content, run=run, command=command)
+        write_text(log / "table.md", self.to_markdown())
+        write_text(log / SUMMARY_FILE, json.dumps({"command": command, **json.loads(self.to_json())}, indent=2) + "\n")
 
     def growth(self) -> list[tuple[int, float]]:
         """The number of training frames of each row that has been run, and the table's first figure, in [0, 1]."""

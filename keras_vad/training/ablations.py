@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
+from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
-from keras_vad.evaluation.protocols import PROTOCOLS
-from keras_vad.models.registry import check_hyper, get_model
+from keras_vad.models.registry import check_hyper, get_method
 from keras_vad.training.recipe import Recipe, load_recipe, recipe_stem
 
 #: Figures that a paper may print, and what the columns of a table are called. They are of frames, pooled over videos
@@ -116,7 +116,7 @@ class AblationTable:
         texts = [*_texts(self.overrides), *overrides, *_texts(row.overrides | compact)]
         recipe, plain = load_recipe(recipe_name, texts), load_recipe(recipe_name)
         check_hyper(self.model, recipe.model)
-        parameters = inspect.signature(get_model(self.model)).parameters
+        parameters = inspect.signature(get_method(self.model)).parameters
         model = {
             option: value
             for option, value in recipe.model.items()
@@ -175,8 +175,10 @@ def load_ablation(name: str) -> AblationTable:
     """
     is_file = name.endswith((".yaml", ".yml"))
     if not is_file and name not in list_ablations():
+        known = list_ablations()
         raise VadError(
-            f"there is no ablation table {name!r}; give a YAML file or one of {', '.join(list_ablations())}."
+            f"there is no ablation table {name!r}{did_you_mean(name, known)}; give a YAML file or one of "
+            f"{', '.join(known)}."
         )
     try:
         text = Path(name).read_text("utf-8") if is_file else (_folder() / f"{name}.yaml").read_text("utf-8")
@@ -195,6 +197,8 @@ def _folder() -> Any:
 def _table(content: Any, name: str) -> AblationTable:
     where = f"the ablation table {name}"
     _check_keys(content, where, _REQUIRED, _OPTIONAL)
+    from keras_vad.evaluation.protocols import PROTOCOLS  # loads scikit-learn, which the tables' names do not need
+
     protocol = content.get("protocol", "paper")
     if protocol not in PROTOCOLS:
         raise VadError(f"{where} has the protocol {protocol!r}, but must have one of {', '.join(PROTOCOLS)}.")

@@ -10,7 +10,9 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from keras_vad.files import write_text
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.common.files import write_text
+from keras_vad.training.health import PREFIX
 
 logger = logging.getLogger("keras_vad")
 
@@ -25,12 +27,13 @@ class RunLog(keras.callbacks.Callback):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._path = folder / "metrics.csv"
+        run = RunFolder(folder)
+        self._path = run.metrics_file
         self._rows: list[dict[str, str]] = []
         if self._path.exists():
             with self._path.open(newline="") as file:
                 self._rows = list(csv.DictReader(file))
-        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._writer = tf.summary.create_file_writer(str(run.tensorboard))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the epoch down."""
@@ -82,7 +85,9 @@ class ProgressBar(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the losses for the next bar."""
         self._losses = ", ".join(
-            f"{name} {value:.4g}" for name, value in (logs or {}).items() if "loss" in name or name.endswith("tion")
+            f"{name} {value:.4g}"
+            for name, value in (logs or {}).items()
+            if name not in ("phase", "learning_rate") and not name.startswith(("val_", PREFIX))
         )
 
     def stop(self) -> None:

@@ -1,5 +1,6 @@
 """What the steps of each phase of a training get: windows of frames, of several kinds, or of frames encoded once."""
 
+import functools
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,9 +24,9 @@ class PhaseBatches:
         train: Training videos.
         held_out: Normal videos that training does not see.
         batch_size: Windows of a global batch, before a phase's ``batch_factor``.
-        strides: See ``window_dataset``.
+        speeds: See ``window_dataset``.
         hop: See ``window_dataset``.
-        most_steps: Batches of an epoch at most; ``None`` shows every window of the first kind once.
+        steps: Batches of an epoch; ``None`` shows every window of the first kind once.
         validation_steps: Batches of held-out windows at most.
         seed: Of the order of windows.
         codes: Folder for encoded frames, which ``close`` deletes.
@@ -38,9 +39,9 @@ class PhaseBatches:
         held_out: Sequence[CachedFrames],
         *,
         batch_size: int,
-        strides: Sequence[int],
+        speeds: Sequence[int],
         hop: int,
-        most_steps: int | None,
+        steps: int | None,
         validation_steps: int,
         seed: int,
         codes: Path,
@@ -49,8 +50,8 @@ class PhaseBatches:
         self._train = train
         self._held_out = held_out
         self._batch_size = batch_size
-        self._options: dict[str, Any] = {"strides": strides, "hop": hop}
-        self._most_steps = most_steps
+        self._options: dict[str, Any] = {"speeds": speeds, "hop": hop}
+        self._steps = steps
         self._validation_steps = validation_steps
         self._seed = seed
         self._codes = codes
@@ -61,16 +62,19 @@ class PhaseBatches:
         """The rest of an epoch, after ``skip`` batches; a tuple a batch if the phase has several kinds of windows.
 
         The first kind comes in an order of each epoch. The others go on through epochs where they stopped, in an order
-        of each pass over all of their windows, and begin again when they are through: they may be fewer or more.
+        of each pass over all of their windows, and begin again when they are through: they may be fewer or more. So
+        does the first kind if an epoch is longer than one pass over it.
         """
         videos, _ = self._videos(phase)
-        kinds = self._windows(phase)
         options = self._options | {"batch_size": self._batch_size * phase.batch_factor}
-        streams = [window_dataset(videos, kinds[0], seed=self._seed, epoch=epoch, skip_batches=skip, **options)]
         steps = self.steps(phase)
-        for number, window in enumerate(kinds[1:], start=1):
+        streams = []
+        for number, window in enumerate(self._windows(phase)):
             seed = self._seed + number * _NEXT_KIND
             in_a_pass = steps_per_epoch(videos, window, **options)
+            if number == 0 and steps <= in_a_pass:
+                streams.append(window_dataset(videos, window, seed=seed, epoch=epoch, skip_batches=skip, **options))
+                continue
             parts, next_batch, end = [], epoch * steps + skip, (epoch + 1) * steps
             while next_batch < end:
                 one_pass, skipped = divmod(next_batch, in_a_pass)
@@ -78,17 +82,17 @@ class PhaseBatches:
                 part = window_dataset(videos, window, seed=seed, epoch=one_pass, skip_batches=skipped, **options)
                 parts.append(part.take(count))
                 next_batch += count
-            stream = parts[0]
-            for part in parts[1:]:
-                stream = stream.concatenate(part)
-            streams.append(stream)
+            streams.append(functools.reduce(tf.data.Dataset.concatenate, parts))
         return streams[0] if len(streams) == 1 else tf.data.Dataset.zip(tuple(streams))
 
     def steps(self, phase: TrainingPhase) -> int:
         """Batches of an epoch."""
+        return self._steps or self.available(phase)
+
+    def available(self, phase: TrainingPhase) -> int:
+        """Batches of one pass over the windows of the first kind."""
         batch_size = self._batch_size * phase.batch_factor
-        available = steps_per_epoch(self._train, self._windows(phase)[0], batch_size=batch_size, **self._options)
-        return min(available, self._most_steps or available)
+        return steps_per_epoch(self._train, self._windows(phase)[0], batch_size=batch_size, **self._options)
 
     def validation(self, phase: TrainingPhase) -> tf.data.Dataset | tuple[()]:
         """The same few batches after every epoch, spread over the held-out videos; empty if there is none."""

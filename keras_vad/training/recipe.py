@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from keras_vad.common.renamed import name_now, names_now
+from keras_vad.common.suggest import did_you_mean
 from keras_vad.errors import VadError
 from keras_vad.training.health import Range, check_range_of_health
 
@@ -30,7 +32,7 @@ class DataOptions:
     """Which windows are trained on.
 
     Args:
-        strides: Speeds at which windows are shown: 2 takes every second frame.
+        speeds: Speeds at which windows are shown: 2 takes every second frame.
         hop: Frames between the starts of consecutive training windows.
         validation_share: Share of the training videos, whole ones, held out as normal validation data.
         train_frames: Train on so many frames only: the first ones of the training videos that are not held out, in
@@ -38,7 +40,7 @@ class DataOptions:
         fps: Frames a second of videos that do not tell theirs.
     """
 
-    strides: tuple[int, ...] = (1,)
+    speeds: tuple[int, ...] = (1,)
     hop: int = 1
     validation_share: float = 0.15
     train_frames: int | None = None
@@ -120,10 +122,13 @@ class Recipe:
         sections: dict[str, Any] = {}
         for name, content in values.items():
             if name not in SECTIONS:
-                raise VadError(f"{origin} has no section {name!r}; the sections are {', '.join(SECTIONS)}.")
+                raise VadError(
+                    f"{origin} has no section {name!r}{did_you_mean(name, SECTIONS)}; the sections are "
+                    f"{', '.join(SECTIONS)}."
+                )
             if not isinstance(content or {}, dict):
                 raise VadError(f"section {name!r} of {origin} is {content!r}, but must hold options.")
-            sections[name] = _section(name, content or {}, origin)
+            sections[name] = _section(name, names_now(name, content or {}), origin)
         recipe = cls(**sections)
         for name, bounds in recipe.health.items():
             check_range_of_health(name, bounds)
@@ -159,6 +164,11 @@ SECTIONS = {
 def list_recipes() -> list[str]:
     """Names of the recipes that come with the package, sorted."""
     return sorted(entry.name[: -len(".yaml")] for entry in _folder().iterdir() if entry.name.endswith(".yaml"))
+
+
+def about_recipe(name: str) -> str:
+    """The first line of the header of a recipe that comes with the package."""
+    return (_folder() / f"{name}.yaml").read_text("utf-8").partition("\n")[0].removeprefix("#").strip()
 
 
 def find_recipe(name: str | None, model: str, dataset: str) -> str:
@@ -204,7 +214,10 @@ def resolve_recipe(values: dict[str, Any], overrides: Sequence[str], origin: str
     Raises:
         VadError: If a section, an option or an override is not understood.
     """
-    values = copy.deepcopy(values)
+    values = {
+        section: names_now(section, content) if isinstance(content, dict) else content
+        for section, content in copy.deepcopy(values).items()
+    }
     for override in overrides:
         _apply(override, values)
     return Recipe.from_dict(values, origin)
@@ -213,7 +226,10 @@ def resolve_recipe(values: dict[str, Any], overrides: Sequence[str], origin: str
 def _read(name: str) -> dict[str, Any]:
     is_file = name.endswith((".yaml", ".yml"))
     if not is_file and name not in list_recipes():
-        raise VadError(f"there is no recipe {name!r}; give a YAML file or one of {', '.join(list_recipes())}.")
+        known = list_recipes()
+        raise VadError(
+            f"there is no recipe {name!r}{did_you_mean(name, known)}; give a YAML file or one of {', '.join(known)}."
+        )
     try:
         text = Path(name).read_text("utf-8") if is_file else (_folder() / f"{name}.yaml").read_text("utf-8")
         values = _read_yaml(text) or {}
@@ -253,7 +269,7 @@ def _apply(override: str, values: dict[str, Any]) -> None:
     if values.get(section) is None:
         values[section] = {}
     if isinstance(values[section], dict):  # what else it may be, Recipe.from_dict refuses
-        values[section][option] = value
+        values[section][name_now(section, option)] = value
 
 
 def _section(name: str, content: dict[str, Any], origin: str) -> Any:
@@ -264,7 +280,9 @@ def _section(name: str, content: dict[str, Any], origin: str) -> Any:
     converted = {}
     for key, value in content.items():
         if key not in known:
-            raise VadError(f"{origin} has no option {name}.{key}; section {name} has {', '.join(known)}.")
+            raise VadError(
+                f"{origin} has no option {name}.{key}{did_you_mean(key, known)}; section {name} has {', '.join(known)}."
+            )
         converted[key] = _convert(f"{name}.{key}", value, known[key])
     return cls(**converted)
 

@@ -1,9 +1,14 @@
 """A training run from its options to an exported model, in a folder that holds everything about it."""
 
+import fcntl
 import json
 import logging
+import os
 import platform
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import yaml
 
 import keras_vad
-from keras_vad.card import training_of_run
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.artifacts.saved_model import export
+from keras_vad.common.files import appearing
+from keras_vad.common.names import check_name
+from keras_vad.common.revision import git_revision
 from keras_vad.data import (
     CachedFrames,
     FrameCache,
@@ -24,20 +32,18 @@ from keras_vad.data import (
     steps_per_epoch,
     window_dataset,
 )
-from keras_vad.errors import VadError
-from keras_vad.export import export
-from keras_vad.files import appearing, write_text
+from keras_vad.data.recordings import LeftOut, told
+from keras_vad.data.video import Video
+from keras_vad.errors import UndecodableError, VadError
 from keras_vad.models.detector import VideoAnomalyDetector
 from keras_vad.models.registry import build
-from keras_vad.names import check_name
 from keras_vad.scoring.calibrate import told_calibration
 from keras_vad.training.callbacks import ProgressBar, RunLog
 from keras_vad.training.loop import Checkpoints, Schedule, TrainingData, train
 from keras_vad.training.phase_batches import PhaseBatches
+from keras_vad.training.pretrained import Pretrained
 from keras_vad.training.recipe import SECTIONS, Recipe, resolve_recipe
-from keras_vad.training.source import Source
 from keras_vad.training.strategy import check_precision, make_strategy
-from keras_vad.versions import git_revision
 
 logger = logging.getLogger("keras_vad")
 
@@ -59,7 +65,8 @@ class RunOptions:
         output: Zoo folder that the trained model is exported to; ``None`` for no export.
         name: Name of the exported model.
         resume: Whether to go on with the run in ``run_dir``.
-        source: The trained detector to start from; ``None`` starts from random weights.
+        pretrained: The trained detector to start from; ``None`` starts from random weights.
+        command: The command line that started the run, for its ``config.yaml``; ``None`` from Python.
     """
 
     model: str
@@ -74,7 +81,8 @@ class RunOptions:
     output: Path | None
     name: str
     resume: bool = False
-    source: Source | None = None
+    pretrained: Pretrained | None = None
+    command: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that a resumed run must agree with: what decides the weights."""
@@ -83,7 +91,7 @@ class RunOptions:
             "dataset": self.dataset,
             "recipe": self.recipe_name,
             "seed": self.seed,
-            "from": self.source and self.source.origin.to_dict(),
+            "from": self.pretrained and self.pretrained.origin.to_dict(),
             **self.recipe.to_dict(),
         }
 
@@ -91,8 +99,8 @@ class RunOptions:
 def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path | None:
     """Train, calibrate, save and export a detector.
 
-    The run folder then holds ``config.yaml`` (every choice, data fingerprint, versions, git revision), ``metrics.csv``,
-    ``train.log``, ``tensorboard/``, ``checkpoints/``, ``detector.keras`` and ``report.json``.
+    The run folder then holds ``config.yaml`` (every choice, data fingerprint, versions, git revision, command),
+    ``metrics.csv``, ``train.log``, ``tensorboard/``, ``checkpoints/``, ``detector.keras`` and ``report.json``.
 
     Args:
         options: See ``RunOptions``.
@@ -115,23 +123,19 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
             "window; use a larger batch or fewer devices."
         )
 
-    _check_folder_is_free(options)
+    RunFolder(options.run_dir).check_free(resume=options.resume)
     dataset = open_dataset(options.dataset, options.data_dir)
     if options.resume:
         check_same_run(options, dataset)
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    keras.mixed_precision.set_global_policy(recipe.training.precision)
-    try:
-        with strategy.scope():
-            detector = build(options.model, **recipe.model)
-            if options.source is not None:
-                detector.set_weights(options.source.weights)
-            detector.seed = options.seed
-            detector.compile()
-            detector.build_optimizers()
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
+    with strategy.scope():
+        detector = build(options.model, precision=recipe.training.precision, **recipe.model)
+        if options.pretrained is not None:
+            detector.set_weights(options.pretrained.weights)
+        detector.seed = options.seed
+        detector.compile()
+        detector.build_optimizers()
     check_precision(recipe.training.precision, detector)
     if options.output is not None and detector.not_exportable_because:
         raise VadError(f"this model cannot be exported: {detector.not_exportable_because}; use --no-export.")
@@ -146,21 +150,13 @@ def run_training(options: RunOptions, cache: FrameCache | None = None) -> Path |
     data = _prepare_data(options, dataset, detector, cache or FrameCache())
 
     # The run folder appears only now, when all that the user chose fits.
-    if not options.resume:
-        _record_config(options, dataset)
-    handler = logging.FileHandler(options.run_dir / "train.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        return _train_and_export(options, detector, strategy, schedule, data)
-    except VadError as error:
-        logger.error("stopped: %s", error)
-        raise
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
+    options.run_dir.mkdir(parents=True, exist_ok=True)
+    with _only_one_in(options.run_dir):
+        RunFolder(options.run_dir).check_free(resume=options.resume)
+        if not options.resume:
+            _record_config(options, dataset)
+        with _log_in(RunFolder(options.run_dir).log_file):
+            return _train_and_export(options, detector, strategy, schedule, data)
 
 
 def fit_normality(
@@ -201,6 +197,7 @@ class _Data:
     train: list[CachedFrames]
     held_out: list[CachedFrames]
     windows: dict[str, Any]
+    left_out: list[LeftOut]
 
 
 def _prepare_data(
@@ -209,25 +206,46 @@ def _prepare_data(
     recipe, window = options.recipe, detector.training_window
     span = max(window.span, detector.window.span)
     train_videos, held_out_videos = hold_out(dataset.train_videos(), recipe.data.validation_share, options.seed)
-    train_frames = [cache.get(video, window.size) for video in train_videos]
+    kinds = {window, *(kind for phase in detector.phases() for kind in phase.windows)}
+    reach = 1 + max(max(kind.frames) for kind in kinds) * min(recipe.data.speeds)
+    train_frames, left_out = _that_serve(train_videos, window.size, reach, cache, dataset.of_the_user)
     if recipe.data.train_frames is not None:
-        reach = max(window.frames) * min(recipe.data.strides)
-        train_frames = _first_frames(train_frames, recipe.data.train_frames, 1 + reach)
-    held_out = [cache.get(video, window.size) for video in held_out_videos]
-    long_enough = [video for video in held_out if len(video) >= span]
-    if not long_enough:
-        names = ", ".join(video.name for video in held_out)
-        raise VadError(
-            f"the held-out videos ({names}) are shorter than the model's {span} frames; hold out more with "
-            "--set data.validation_share=0.3, or give longer videos."
-        )
+        train_frames = _first_frames(train_frames, recipe.data.train_frames, reach)
+    held_out, left_out_too = _that_serve(held_out_videos, window.size, span, cache, may_be_left_out=True)
+    left_out = [*dataset.left_out, *left_out, *left_out_too]
+    for what, videos, share in (("training", train_frames, "less"), ("held-out", held_out, "more")):
+        if not videos:
+            raise VadError(
+                f"none of the {what} videos serves: {told(left_out)}; give longer videos, or hold out {share} with "
+                "--set data.validation_share."
+            )
     windows: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
-        "strides": recipe.data.strides,
+        "speeds": recipe.data.speeds,
         "hop": recipe.data.hop,
     }
     steps_per_epoch(train_frames, window, **windows)  # refuses videos that are too short before anything is written
-    return _Data(train_frames, long_enough, windows)
+    return _Data(train_frames, held_out, windows, left_out)
+
+
+def _that_serve(
+    videos: list[Video], size: tuple[int, int], span: int, cache: FrameCache, may_be_left_out: bool
+) -> tuple[list[CachedFrames], list[LeftOut]]:
+    """The frames of videos that can be decoded and are long enough, and the others, if they may be left out."""
+    if not may_be_left_out:
+        return [cache.get(video, size) for video in videos], []
+    serving, left_out = [], []
+    for video in videos:
+        try:
+            frames = cache.get(video, size)
+        except UndecodableError as error:
+            left_out.append(LeftOut(video.name, str(error).rstrip(".")))
+            continue
+        if len(frames) < span:
+            left_out.append(LeftOut(video.name, f"{len(frames)} frames, but a window spans {span}"))
+        else:
+            serving.append(frames)
+    return serving, left_out
 
 
 def _first_frames(videos: list[CachedFrames], count: int, span: int) -> list[CachedFrames]:
@@ -260,26 +278,31 @@ def _train_and_export(
     schedule: Schedule,
     data: _Data,
 ) -> Path | None:
-    recipe = options.recipe
+    recipe, run = options.recipe, RunFolder(options.run_dir)
     batches = PhaseBatches(
         detector,
         data.train,
         data.held_out,
         **data.windows,
-        most_steps=recipe.training.steps_per_epoch,
+        steps=recipe.training.steps_per_epoch,
         validation_steps=recipe.training.validation_steps,
         seed=options.seed,
-        codes=options.run_dir / "codes",
+        codes=run.codes,
     )
     logger.info("training on %d videos, held out: %s", len(data.train), ", ".join(v.name for v in data.held_out))
     if recipe.health and not batches.validation(schedule.phases[0]):
         logger.warning("the health of this run is not checked: there are no validation windows")
-    steps = {batches.steps(phase) for phase in schedule.phases}
-    if min(steps) < (recipe.training.steps_per_epoch or 0):
-        logger.info("an epoch has %d steps: there are no more windows", min(steps))
-    if options.source is not None:
-        logger.info("starting from %s", options.source.origin)
-    checkpoints = Checkpoints(options.run_dir / "checkpoints", detector)
+    for one in data.left_out:
+        logger.info("left out: %s", one)
+    notes = _repeated(batches, schedule)
+    if data.left_out:
+        notes.insert(0, f"left out: {told(data.left_out)}; train.log lists all.")
+    for note in notes:
+        logger.info(note)
+        print(f"note: {note}", file=sys.stderr)
+    if options.pretrained is not None:
+        logger.info("starting from %s", options.pretrained.origin)
+    checkpoints = Checkpoints(run.checkpoints, detector)
     if checkpoints.newest is None:
         detector.adapt(_batches(data.train))
         checkpoints.save()  # so that a run killed in its first epoch resumes, too
@@ -309,26 +332,38 @@ def _train_and_export(
     calibration = _fit_normality(final, data, recipe)
     for sentence in told_calibration(calibration):
         logger.info(sentence)
-    with appearing(options.run_dir / "detector.keras") as partial:
+    with appearing(run.detector_file) as partial:
         final.save(partial)
     version = None
     if options.output is not None:
-        training = training_of_run(options.run_dir)
-        version = export(final, options.output, options.name, calibration=calibration, training=training)
+        version = export(final, options.output, options.name, calibration=calibration, training=run.training())
     windows_trained = steps_trained * recipe.training.batch_size
     report = {
         "parameters": int(sum(np.prod(weight.shape) for weight in final.trainable_weights)),
         "epochs": checkpoints.position.epoch,
-        "steps_per_epoch": max(steps),
+        "steps_per_epoch": max(batches.steps(phase) for phase in schedule.phases),
         "seconds_of_this_process": round(seconds, 1),
         "windows_per_second": round(windows_trained / seconds, 3) if windows_trained else None,
         "held_out_videos": [video.name for video in data.held_out],
+        "left_out": [str(one) for one in data.left_out],
         "calibration": calibration,
         "exported_to": None if version is None else str(version),
     }
-    write_text(options.run_dir / "report.json", json.dumps(report, indent=2) + "\n")
-    logger.info("done: %s", version or options.run_dir / "detector.keras")
+    run.write_report(report)
+    logger.info("done: %s", version or run.detector_file)
     return version
+
+
+def _repeated(batches: PhaseBatches, schedule: Schedule) -> list[str]:
+    """A sentence if an epoch shows windows more than once, for the phase with the fewest of them."""
+    times = {phase.name: batches.steps(phase) / batches.available(phase) for phase in schedule.phases}
+    name, most = max(times.items(), key=lambda item: item[1])
+    if most <= 1:
+        return []
+    return [
+        f"an epoch of the phase {name} has {most:.1f} times as many steps as there are batches of different windows, "
+        "so it goes round again; with more footage the detector would learn more."
+    ]
 
 
 def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
@@ -337,15 +372,41 @@ def _batches(videos: list[CachedFrames], size: int = 64) -> Any:
             yield video.read(start, min(size, len(video) - start))
 
 
-def _check_folder_is_free(options: RunOptions) -> None:
-    folder = options.run_dir
-    if options.resume:
-        if not (folder / "config.yaml").is_file():
-            raise VadError(f"there is no run to resume in {folder}: it holds no config.yaml; leave out --resume.")
-    elif folder.exists() and not folder.is_dir():
-        raise VadError(f"the run folder {folder} is a file; choose another with --run-dir.")
-    elif folder.exists() and any(folder.iterdir()):
-        raise VadError(f"the run folder {folder} is not empty; use --resume to go on, or --run-dir for another.")
+@contextmanager
+def _log_in(file: Path) -> Iterator[None]:
+    """Write the log to a file, with why the run stopped."""
+    handler = logging.FileHandler(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    except VadError as error:
+        logger.error("stopped: %s", error)
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _only_one_in(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder.
+
+    Raises:
+        VadError: If one is at work in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)  # the folder itself is locked: a killed process leaves nothing behind
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise VadError(
+            f"another process trains in {folder}; wait for it, stop it, or choose another folder with --run-dir."
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
@@ -354,10 +415,10 @@ def check_same_run(options: RunOptions, dataset: VideoDataset) -> None:
     Raises:
         VadError: It names what differs.
     """
-    config = options.run_dir / "config.yaml"
-    stored = yaml.safe_load(config.read_text("utf-8")) or {}
+    run = RunFolder(options.run_dir)
+    stored = run.config()
     # A run of an earlier version had the default of what was no option yet.
-    recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(config))
+    recipe = resolve_recipe({name: stored[name] for name in SECTIONS if name in stored}, (), str(run.config_file))
     stored = _weight_relevant(stored | _plain(recipe.to_dict()))
     for key, value in _weight_relevant(_decisive(options, dataset)).items():
         if stored.get(key) != value:
@@ -384,6 +445,7 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
     config = {
         **_decisive(options, dataset),
+        "command": options.command,
         "data_dir": str(options.data_dir),
         "strategy": options.strategy,
         "devices": options.devices,
@@ -396,4 +458,4 @@ def _record_config(options: RunOptions, dataset: VideoDataset) -> None:
         },
         "git": git_revision(),
     }
-    write_text(options.run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    RunFolder(options.run_dir).write_config(config)

@@ -9,14 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vad.artifacts.run_folder import RunFolder
+from keras_vad.common.files import write_text
 from keras_vad.data import FrameCache, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.evaluation.evaluate import evaluate
-from keras_vad.files import write_text
+from keras_vad.presets.resolve import load
 from keras_vad.training.run import RunOptions, check_same_run, run_training
-from keras_vad.zoo import load
-
-EVALUATION_FILE = "evaluation.json"
 
 #: Figures that are averaged, with the names they are printed by.
 AVERAGED = {
@@ -55,12 +54,13 @@ def run_seeds(options: RunOptions, seeds: Sequence[int], cache: FrameCache | Non
         folder = Path(str(options.run_dir).format(seed=seed))
         one = dataclasses.replace(options, seed=seed, run_dir=folder, output=None)
         keras.utils.clear_session()
-        if (folder / "detector.keras").exists():
+        run = RunFolder(folder)
+        if run.finished:
             check_same_run(one, dataset)
         else:
-            (folder / EVALUATION_FILE).unlink(missing_ok=True)
-            run_training(dataclasses.replace(one, resume=(folder / "config.yaml").exists()), cache)
-        if not (folder / EVALUATION_FILE).exists():
+            run.evaluation_file.unlink(missing_ok=True)
+            run_training(dataclasses.replace(one, resume=run.started), cache)
+        if not run.evaluation_file.exists():
             report = evaluate(
                 load(folder),
                 dataset,
@@ -71,8 +71,8 @@ def run_seeds(options: RunOptions, seeds: Sequence[int], cache: FrameCache | Non
                 baselines=seed == seeds[0],
                 fps=options.recipe.data.fps,
             )
-            write_text(folder / EVALUATION_FILE, report.to_json())
-        evaluations.append(json.loads((folder / EVALUATION_FILE).read_text("utf-8")))
+            write_text(run.evaluation_file, report.to_json())
+        evaluations.append(json.loads(run.evaluation_file.read_text("utf-8")))
     return evaluations
 
 

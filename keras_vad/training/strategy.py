@@ -63,7 +63,7 @@ def check_precision(precision: str, detector: keras.Model | None = None) -> None
 
     Args:
         precision: Name of a policy of Keras.
-        detector: What is to be trained, which may have no 3D convolutions; ``None`` if it is not known.
+        detector: What is to be trained, which may have no 3D convolutions in it; ``None`` if it is not known.
 
     Raises:
         VadError: If there are no float16 kernels, or the bfloat16 gradients of 3D convolutions are wrong. (On CPUs with
@@ -77,7 +77,9 @@ def check_precision(precision: str, detector: keras.Model | None = None) -> None
             "mixed_bfloat16 or float32."
         )
     layers = None if detector is None else detector._flatten_layers()
-    kernels_3d = layers is None or any(isinstance(layer, _CONVOLUTIONS_3D) for layer in layers)
+    kernels_3d = layers is None or any(
+        isinstance(layer, _CONVOLUTIONS_3D) and layer.compute_dtype == "bfloat16" for layer in layers
+    )
     if precision == "mixed_bfloat16" and kernels_3d and not _bfloat16_gradients_are_right():
         raise VadError(
             "this CPU computes wrong bfloat16 gradients of 3D convolutions (a fault of TensorFlow's kernel for it); "

@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.data.contract")
+pytest.register_assert_rewrite("keras_vad.testing.dataset_contract")

@@ -34,7 +34,7 @@ def test_keeps_every_frame_as_the_one_resize_gives_it(cache, frames, size):
         assert cached.channels == (1 if frames.ndim == 3 else 3)
         np.testing.assert_array_equal(cached.read(0, 70), expected)
         np.testing.assert_array_equal(list(cached), expected)
-        np.testing.assert_array_equal(cached.read(5, 4, stride=3), expected[5:15:3])
+        np.testing.assert_array_equal(cached.read(5, 4, step=3), expected[5:15:3])
     assert files(cache) == [".npy"]
     np.testing.assert_array_equal(np.load(cached.path).reshape(70, *size, -1), expected[..., : cached.channels])
 
@@ -159,3 +159,14 @@ def test_a_cut_off_cache_file_is_named(cache):
     assert str(caught.value) == (
         f"the cached frames {cached.path} are cut off; delete that file, and it will be written again."
     )
+
+
+def test_times_are_kept_with_the_frames(cache, tmp_path):
+    film = open_video(write_video(tmp_path / "a.mp4", colour_frames(20, (48, 64)), codec="libx264"))
+    for _ in range(2):  # written, then found
+        cached = cache.get(film, (24, 32))
+        np.testing.assert_allclose(cached.times, np.arange(20) / 25, atol=1e-3)
+    np.testing.assert_allclose(cached.clip(5, 8).times, [0, 0.04, 0.08], atol=1e-3)
+    frames = gray_frames(4)
+    assert cache.get(open_video(frames), (24, 36)).times is None
+    np.testing.assert_array_equal(cache.get(open_video(frames, fps=8), (24, 36)).times, [0, 0.125, 0.25, 0.375])

@@ -8,8 +8,10 @@ import pytest
 from keras_vad.data.cut import cut_video
 from keras_vad.data.video import open_video
 from keras_vad.errors import VadError
+from tests.command import verb
 from tests.data.media import colour_frames, truncate, write_images, write_video
-from tools.cut import main
+
+main = verb("data cut")
 
 
 def frames_of(path: Path) -> np.ndarray:

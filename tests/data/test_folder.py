@@ -3,7 +3,7 @@ import pytest
 
 from keras_vad.data import open_dataset
 from keras_vad.errors import VadError
-from tests.data.contract import Contents, DatasetContract
+from keras_vad.testing.dataset_contract import Contents, DatasetContract
 from tests.data.media import colour_frames, gray_frames, write_images, write_video
 
 
@@ -100,23 +100,55 @@ def test_labels_need_test_videos(tmp_path):
     )
 
 
-def test_a_file_that_is_no_video(path):
+def left_out(path):
+    dataset = open_dataset("folder", path)
+    return [video.name for video in dataset.train_videos()], [str(one) for one in dataset.left_out]
+
+
+def test_what_is_no_recording_is_left_out_and_told(path):
     (path / "train" / "notes.txt").write_text("which camera was it?")
-    assert refused(path).startswith(f"{path}/train/notes.txt is neither a folder of frames nor a video (.avi, ")
-
-
-def test_a_frame_folder_with_something_else(path):
-    (path / "train" / "x" / "notes.txt").write_text("which camera was it?")
-    assert refused(path) == (
-        f"{path}/train/x/notes.txt is not an image, but a folder of frames holds jpg, png, tif or bmp only; "
-        "move it elsewhere."
-    )
-
-
-def test_an_empty_frame_folder(path):
+    (path / "train" / "broken.mp4").write_text("no film")
     (path / "train" / "empty").mkdir()
-    assert refused(path) == (
-        f"{path}/train/empty is empty, but a video needs frames; put its images (jpg, png, tif or bmp) there."
+    names, told = left_out(path)
+    assert names == ["x"]
+    assert told == [
+        f"{path}/train/empty (an empty folder)",
+        f"{path}/train/notes.txt (neither a video nor an image)",
+        f"{path}/train/broken.mp4 (cannot be opened as a video (Invalid data found when processing input); it may be "
+        "truncated or of another type: copy it again or convert it with ffmpeg)",
+    ]
+
+
+def test_folders_of_days_as_recorders_write_them(tmp_path):
+    for seed, name in enumerate(("2024-05-01/12/34.mp4", "2024-05-01/12/35.mp4", "2024-05-02/00/01.mp4")):
+        write_video(tmp_path / name, colour_frames(6, (32, 48), seed=seed), codec="libx264")
+    write_images(tmp_path / "2024-05-01" / "12", gray_frames(1), ["34.jpg"])  # a thumbnail
+    write_images(tmp_path / "stills", gray_frames(5))
+    names, told = left_out(tmp_path)
+    assert names == ["2024-05-01/12/34", "2024-05-01/12/35", "2024-05-02/00/01", "stills"]
+    assert told == [f"{tmp_path}/2024-05-01/12 (an image beside videos)"]
+
+
+def test_a_file_beside_frames_is_left_out_and_told(path, caplog):
+    (path / "train" / "x" / "notes.txt").write_text("which camera was it?")
+    assert left_out(path) == (["x"], [])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}/train/x: files that are no images are left out: notes.txt."
+    ]
+
+
+def test_the_same_recording_twice_counts_once(path):
+    write_images(path / "train" / "copy", gray_frames(5))
+    assert left_out(path) == (["copy"], [f"{path}/train/x (the same as copy)"])
+
+
+def test_a_folder_without_recordings_says_what_it_holds(tmp_path):
+    (tmp_path / "notes.txt").write_text("which camera was it?")
+    with pytest.raises(VadError) as caught:
+        open_dataset("folder", tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} holds no videos; found {tmp_path}/notes.txt (neither a video nor an image); put video files or "
+        "folders of frames there."
     )
 
 

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_vad.cli import run
+from keras_vad.cli.process import run
 from keras_vad.data import make_shapes, open_dataset
 from keras_vad.data.shapes import COLOURS, GAPS, _background, _lane, _scene, _with_triangles
 from keras_vad.errors import VadError
-from tests.data.contract import Contents, DatasetContract
+from keras_vad.testing.dataset_contract import Contents, DatasetContract
+from tests.command import verb
 from tests.data.media import file_size_limit
-from tools.make_shapes import main
+
+main = verb("data make-shapes")
 
 
 def images(folder) -> np.ndarray:

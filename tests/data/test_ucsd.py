@@ -6,7 +6,7 @@ import pytest
 from keras_vad.data import open_dataset
 from keras_vad.data.ucsd import UCSDCounts, UCSDDataset
 from keras_vad.errors import VadError
-from tests.data.contract import Contents, DatasetContract
+from keras_vad.testing.dataset_contract import Contents, DatasetContract
 from tests.data.media import gray_frames, write_images
 
 PED2_RANGES = """% which frames of each clip are anomalous
@@ -169,7 +169,9 @@ def test_a_folder_without_the_data_set(tmp_path):
 def test_an_unknown_data_set(tmp_path):
     with pytest.raises(VadError) as caught:
         open_dataset("ped2", tmp_path)
-    assert str(caught.value) == ("there is no data set 'ped2'; choose one of shapes, ucsdped1, ucsdped2, folder.")
+    assert str(caught.value) == (
+        "there is no data set 'ped2' (did you mean ucsdped2?); choose one of shapes, ucsdped1, ucsdped2, folder."
+    )
 
 
 def test_a_missing_folder(tmp_path):

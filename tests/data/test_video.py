@@ -132,35 +132,12 @@ def test_a_video_file_without_frames(tmp_path):
     assert refused(lambda: len(open_video(path).frames)) == (f"{path} holds no frames; copy it again from its source.")
 
 
-@pytest.mark.parametrize(("suffix", "promise"), [("avi", "100 frames"), ("mkv", "4.0 seconds")])
-def test_a_truncated_video_file(tmp_path, suffix, promise):
-    rng = np.random.default_rng(0)
-    path = write_video(tmp_path / f"a.{suffix}", rng.integers(0, 256, (100, 48, 64, 3), np.uint8))
-    truncate(path)
-    for act in (lambda: list(VideoFile(path)), lambda: len(VideoFile(path))):
-        sentence = refused(act)
-        assert sentence.startswith(f"{path} is truncated: its header promises {promise}, but ")
-        assert sentence.endswith(" can be decoded; copy it again from its source, or cut it there with ffmpeg.")
-
-
 def test_a_truncated_video_file_without_its_index(tmp_path):
     path = truncate(write_video(tmp_path / "a.mp4", colour_frames(20, (48, 64))))
     assert refused(lambda: open_video(path)) == (
         f"{path} cannot be opened as a video (Invalid data found when processing input); it may be truncated or of "
         "another type: copy it again or convert it with ffmpeg."
     )
-
-
-def test_a_damaged_video_file(tmp_path):
-    rng = np.random.default_rng(0)
-    path = write_video(tmp_path / "a.avi", rng.integers(0, 256, (60, 48, 64, 3), np.uint8))
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 4000] = rng.bytes(4000)
-    path.write_bytes(data)
-    sentence = refused(lambda: list(VideoFile(path)))
-    assert sentence.startswith(f"{path} is ")  # damaged or truncated, as the decoder notices it
-    assert sentence.endswith("; copy it again from its source, or cut it there with ffmpeg.")
 
 
 def test_a_file_without_pictures(tmp_path):
@@ -183,7 +160,7 @@ def test_a_single_image(tmp_path):
 
 def test_an_empty_folder(tmp_path):
     assert refused(lambda: open_video(tmp_path)) == (
-        f"{tmp_path} is empty, but a video needs frames; put its images (jpg, png, tif or bmp) there."
+        f"{tmp_path} is empty; a video needs frames: put its images (jpg, png, tif or bmp) there."
     )
 
 
@@ -201,3 +178,16 @@ def test_an_empty_array():
     assert refused(lambda: open_video(np.zeros((0, 4, 4), np.uint8))) == (
         "the array of frames is empty (shape (0, 4, 4)); give at least one frame."
     )
+
+
+def test_a_rate_is_for_sources_without_a_clock(tmp_path):
+    write_images(tmp_path / "frames", gray_frames(4))
+    assert open_video(tmp_path / "frames").times is None
+    np.testing.assert_array_equal(open_video(tmp_path / "frames", fps=8).times, [0, 0.125, 0.25, 0.375])
+    film = write_video(tmp_path / "a.mp4", colour_frames(4, (48, 64)), codec="libx264")
+    np.testing.assert_allclose(open_video(film, fps=8).times, [0, 0.04, 0.08, 0.12], atol=1e-3)
+    for options, sentence in (
+        ({"fps": 0}, "fps is 0, but must be above 0 frames a second."),
+        ({"max_lost": 1.5}, "max_lost is 1.5, but must be a share between 0 and 1."),
+    ):
+        assert refused(lambda options=options: open_video(film, **options)) == sentence

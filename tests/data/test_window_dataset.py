@@ -45,8 +45,8 @@ def test_targets_come_last(videos_of):
 
 def test_strides_and_hop(videos_of):
     window = Window(length=3, size=SIZE)
-    dataset = window_dataset(videos_of([7, 4]), window, batch_size=1, shuffle=False, strides=(1, 2), hop=2)
-    # The second video is too short for stride 2.
+    dataset = window_dataset(videos_of([7, 4]), window, batch_size=1, shuffle=False, speeds=(1, 2), hop=2)
+    # The second video is too short for speed 2.
     assert flat(read(dataset)) == [(0, 1, 2), (2, 3, 4), (4, 5, 6), (0, 2, 4), (2, 4, 6), (50, 51, 52)]
 
 
@@ -56,7 +56,7 @@ cases = st.fixed_dictionaries(
         "length": st.integers(1, 4),
         "step": st.integers(1, 2),
         "targets": st.lists(st.integers(0, 8), max_size=2).map(tuple),
-        "strides": st.sets(st.integers(1, 3), min_size=1).map(lambda s: tuple(sorted(s | {1}))),
+        "speeds": st.sets(st.integers(1, 3), min_size=1).map(lambda s: tuple(sorted(s | {1}))),
         "hop": st.integers(1, 4),
         "batch_size": st.sampled_from([2, 4]),
         "seed": st.integers(0, 3),
@@ -73,11 +73,11 @@ def test_an_epoch_holds_every_window_once(videos_of, case):
     window = Window(length=length, size=SIZE, step=step, targets=targets)
     offsets = [*(i * step for i in range(length)), *targets]
     expected = [
-        tuple(50 * v + start + stride * offset for offset in offsets)
+        tuple(50 * v + start + speed * offset for offset in offsets)
         for v, n in enumerate(lengths)
-        for stride in case["strides"]
+        for speed in case["speeds"]
         for start in range(0, n, case["hop"])
-        if start + stride * max(offsets) < n
+        if start + speed * max(offsets) < n
     ]
     videos = videos_of(lengths)
 
@@ -169,8 +169,8 @@ def test_batches_that_cannot_be_split(videos_of):
     ("arguments", "sentence"),
     [
         ({"hop": 0}, "the smallest hop of the windows is 0, but must be at least 1."),
-        ({"strides": (0, 1)}, "the smallest stride of the windows is 0, but must be at least 1."),
-        ({"strides": ()}, "the smallest stride of the windows is 0, but must be at least 1."),
+        ({"speeds": (0, 1)}, "the smallest speed of the windows is 0, but must be at least 1."),
+        ({"speeds": ()}, "the smallest speed of the windows is 0, but must be at least 1."),
         ({"batch_size": 0}, "the batch size is 0, but must be at least 1."),
     ],
 )

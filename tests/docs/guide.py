@@ -18,9 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import keras_vad
+from keras_vad.cli.main import execute
+from keras_vad.cli.main import main as command
+from keras_vad.testing import fresh_process
 from keras_vad.training.ablations import load_ablation
 from keras_vad.training.recipe import load_recipe
-from tests import fresh_process
 from tests.models.test_contract import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -62,13 +64,15 @@ def shortened(words: list[str], text: str) -> list[str]:
     """A command of a page's text on generated data, training cut short; nothing if nothing is left of it."""
     if words[:3] == ["python", "tools/benchmark.py", "streaming"]:
         return words  # it needs no data
+    if words[:2] == ["python", "tools/train.py"]:
+        words = ["keras-vad", "train", *words[2:]]  # the same command
     words = [word.replace("data/UCSDped2", "data/shapes").replace("ucsdped2", "shapes") for word in words]
     words = [with_ports(word) for word in words]
-    if words[:2] == ["python", "tools/make_shapes.py"]:
+    if words[:3] == ["keras-vad", "data", "make-shapes"]:
         for option, frames in (("--train-frames", "200"), ("--test-frames", "400")):
             words[words.index(option) + 1] = frames
-    trains = words[:2] == ["python", "tools/train.py"]
-    if trains or (words[:2] == ["python", "tools/ablate.py"] and "--dataset" in words):
+    trains = words[:2] == ["keras-vad", "train"]
+    if trains or words[:2] == ["keras-vad", "ablate"]:
         if "--from" in words:  # its network is tiny already
             return [*words, *(word for setting in ["training.epochs=1", *SHORT] for word in ("--set", setting))]
         model = words[words.index("--model") + 1] if trains else load_ablation(words[2]).model
@@ -106,15 +110,15 @@ def run(words: list[str]) -> None:
         os.environ.update([words[1].split("=", 1)])
     elif words[:3] == ["python", "-m", "http.server"]:
         serve_files([sys.executable, *words[1:]])
+    elif words[:2] == ["keras-vad", "serve"]:
+        serve([sys.executable, "-m", "keras_vad", *words[1:]])
+    elif words[0] == "keras-vad" and "--devices" in words:  # the CPU is split before TensorFlow starts
+        done = fresh_process.run(command, words[1:])
+        assert done.code == 0, done.stderr
+    elif words[0] == "keras-vad":
+        assert execute(words[1:]) == 0
     elif words[0] == "python" and words[1].startswith("tools/"):
-        tool = words[1].removesuffix(".py")
-        if tool == "tools/serve":
-            serve([sys.executable, str(ROOT / "tools" / "serve.py"), *words[2:]])
-        elif "--devices" in words:  # the CPU is split before TensorFlow starts
-            done = fresh_process.run_script(ROOT / words[1], *words[2:])
-            assert done.code == 0, done.stderr
-        else:
-            assert importlib.import_module(tool.replace("/", ".")).main(words[2:]) == 0
+        assert importlib.import_module(words[1].removesuffix(".py").replace("/", ".")).main(words[2:]) == 0
     elif words[0] != ".":  # the environment is there already
         subprocess.run(["bash", "-ec", shlex.join(words)], check=True)
 

@@ -10,17 +10,16 @@ import numpy as np
 import pytest
 
 import keras_vad
+from keras_vad.artifacts.saved_model import export
 from keras_vad.data.shapes import make_shapes
 from keras_vad.data.video import open_video
-from keras_vad.export import export
 from keras_vad.models.adv3dcae import Adv3DCAE
-from tests import fresh_process
+from keras_vad.testing import fresh_process
 from tests.data.media import write_video
 from tests.docs import guide
+from tests.environment import PATHS, ROOT
 from tests.models.test_contract import TINY
 
-ROOT = Path(__file__).parents[2]
-PATHS = f"{ROOT}{os.pathsep}{ROOT / 'serving' / 'client'}"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

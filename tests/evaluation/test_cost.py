@@ -11,7 +11,7 @@ from keras_vad.window import Window
 
 def test_a_network_of_2d_convolutions_by_hand() -> None:
     detector = keras_vad.build(
-        "local_playback", image_size=(16, 32), window_length=4, window_stride=2, channels=(3, 5), kernel_size=5
+        "local_playback", image_size=(16, 32), window_length=4, hop=2, channels=(3, 5), kernel_size=5
     )
     first = 8 * 16 * 5 * 5 * 4 * 3
     second = 4 * 8 * 3 * 3 * 3 * 5

@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from keras_vad.data.base import VideoDataset
 from keras_vad.data.cache import FrameCache
@@ -15,6 +17,7 @@ from keras_vad.evaluation.results import KEY, read_results, update_results
 from keras_vad.evaluation.trivial import TRIVIAL_BASELINES
 from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.scoring.alarms import alarm_runs
+from keras_vad.scoring.rescale import RescaledPart, rescale
 
 
 class Relabelled(VideoDataset):
@@ -50,7 +53,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> FrameCache:
 @pytest.fixture(scope="module")
 def detector(shapes: VideoDataset) -> Adv3DCAE:
     detector = Adv3DCAE(
-        image_size=32, window_length=8, channels=(2, 3, 4, 4, 4), discriminator_channels=(2, 2, 2), window_stride=3
+        image_size=32, window_length=8, channels=(2, 3, 4, 4, 4), discriminator_channels=(2, 2, 2), hop=3
     )
     detector.fit_normality([], shapes.train_videos(), alarm_quantile=0.9)
     return detector
@@ -89,6 +92,33 @@ def test_scores_are_those_of_the_whole_video(
         for video, (one, other) in enumerate(zip(series, again.series[key], strict=True)):
             assert one.frame_index.tolist() == other.frame_index.tolist()
             np.testing.assert_allclose(one.raw, other.raw, rtol=1e-4, err_msg=f"{key} {video}")
+
+
+def test_sums_of_rescaled_parts_are_rows_of_the_protocol_paper(
+    report: EvaluationReport, detector: Adv3DCAE, shapes: VideoDataset, cache: FrameCache, monkeypatch: Any
+) -> None:
+    part = detector.parts[0]
+    sums = {
+        "both": [RescaledPart("frame_scores", 2.0, "min_max"), RescaledPart(part, 1.0, "robust")],
+        "frame_scores": [RescaledPart(part, 1.0, "none")],
+    }
+    monkeypatch.setattr(detector, "paper_scores", sums)
+    again = evaluate(detector, shapes, cache, smoothing=5, baselines=False)
+    found = {(row["score"], row["protocol"], row["smoothing"]): row for row in again.rows}
+    assert {key[1:] for key in found if key[0] == "both"} == {("paper", 1), ("paper", 5)}
+    labels = np.concatenate(report.labels)
+    values = [
+        2.0 * rescale(own.raw, "min_max") + rescale(one.raw, "robust")
+        for own, one in zip(report.series["adv3dcae", "frame_scores"], report.series["adv3dcae", part], strict=True)
+    ]
+    assert found["both", "paper", 1]["auroc_micro"] == pytest.approx(roc_auc_score(labels, np.concatenate(values)))
+    # In place of the own score, under this protocol only.
+    raw = np.concatenate([one.raw for one in report.series["adv3dcae", part]])
+    assert found["frame_scores", "paper", 1]["auroc_micro"] == pytest.approx(roc_auc_score(labels, raw))
+    before = {(row["score"], row["protocol"], row["smoothing"]): row for row in report.rows if row["recipe"]}
+    key = ("frame_scores", "deployable", 1)
+    assert found[key]["auroc_micro"] == pytest.approx(before[key]["auroc_micro"])
+    assert found["both", "paper", 1]["frames"] == 60
 
 
 def test_json_holds_rows_and_videos(report: EvaluationReport) -> None:

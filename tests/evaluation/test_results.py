@@ -252,8 +252,8 @@ def test_a_data_set_without_rows_says_so(tmp_path: Path) -> None:
         ),
         (
             "<!-- results:begin ucsdped2 short -->\n<!-- results:end ucsdped2 -->",
-            "asks for the table 'short'; write brief, papers, alarms, cuboids, presets, a CSV file of the logs or a "
-            "method \\(.*adv3dcae",
+            "asks for the table 'short'; write brief, papers, alarms, cuboids, steps, presets, a CSV file of the logs "
+            "or a method \\(.*adv3dcae",
         ),
         ("<!-- results:begin shapes logs/x/a.csv -->\n<!-- results:end shapes -->", "are no rows in .*logs/x/a.csv"),
         ("<!-- results:begin shapes -->\n", "has 1 results markers, but 0 pairs"),

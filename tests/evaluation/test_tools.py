@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 
 from keras_vad.errors import VadError
-from tools.evaluate import main as evaluate
+from tests.command import verb
 from tools.results import main as results
+
+evaluate = verb("evaluate")
 
 
 def test_results_check_fails_until_the_tables_are_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,7 +21,7 @@ def test_results_check_fails_until_the_tables_are_made(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--smoothing", "0"], "--smoothing is 0, but must be at least 1"),
+        (["--smoothing", "0"], "argument --smoothing: it is 0, but must be a whole number of at least 1"),
         (["--json", "there.json"], r"there\.json exists; .* --overwrite"),
         (["--results", "there.json"], "has the columns not a table, but model, score"),
         ([], "there is no detector 'none'"),

@@ -6,6 +6,7 @@ import pytest
 from keras_vad.data.cache import FrameCache
 from keras_vad.data.video import ArrayFrames, Video
 from keras_vad.errors import VadError
+from keras_vad.evaluation import trivial
 from keras_vad.evaluation.trivial import FRAME_SIZE, TRIVIAL_BASELINES, trivial_scores
 
 
@@ -26,6 +27,7 @@ def test_by_hand(tmp_path: Path) -> None:
         "trivial_blurred_frame_difference": [0.04, 0.16],
         "trivial_flow_squared": [0, 0],  # without texture there is no flow
         "trivial_flow_excess": [0, 0],
+        "trivial_flow_row_normalised": [0, 0],
     }
     for name, values in expected.items():
         (series,) = scores[name]
@@ -63,6 +65,49 @@ def test_fast_motion_exceeds_the_flow_of_training_and_slow_motion_does_not(tmp_p
     assert fast > 2 * slow > 0
     slow, fast = (series.raw.mean() for series in scores["trivial_flow_excess"])
     assert slow < 0.05 * fast
+
+
+def test_speed_is_measured_by_the_speed_of_its_row_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flow is given: what is tested is what is made of it."""
+    places = (FRAME_SIZE[0] // 2, FRAME_SIZE[1] // 2)  # 20 x 30 cells of 3 x 3
+
+    def speeds_of(gray: np.ndarray) -> np.ndarray:
+        speeds = np.zeros((len(gray) - 1, *places), np.float32)
+        if (
+            gray[0, 0, 0] == 0
+        ):  # training: all cells of the upper half at 0.5, of the row below at 2, the next three too slow
+            speeds[:, :30], speeds[:, 30:33], speeds[:, 33:42], speeds[:, 42:45] = 0.5, 2.0, 0.09, 3.0
+            return speeds
+        speeds[:, :3, :3] = 1.0  # the first cell at twice the speed of its row
+        speeds[:, 30:33, 88:] = 9.0  # two thirds of the last cell of the eleventh row: 6 in the mean, 3 times its row
+        speeds[:, 36:39, :3] = 1.25  # where nothing moved, half way between rows of 2 and 3: half of that speed
+        speeds[:, 57:, 87:] = 1.2  # as fast as the last row that moved, 3
+        return speeds
+
+    monkeypatch.setattr(trivial, "flow_speeds", speeds_of)
+    scores = trivial_scores([gray_video("a", 0, 0, 0)], [gray_video("b", 9, 9, 9)], FrameCache(tmp_path))
+    (series,) = scores["trivial_flow_row_normalised"]
+    assert series.frame_index.tolist() == [1, 2]
+    # The largest three of 2, 3, 0.5, 0.4 and zeros.
+    np.testing.assert_allclose(series.raw, [(2 + 3 + 0.5) / 3] * 2, rtol=1e-5)
+
+
+def test_what_is_fast_for_its_row_stands_out_and_what_is_fast_for_another_does_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(0, 256, (30, 70)), np.ones((4, 4))).astype(np.uint8)
+
+    def moving(name: str, above: int, below: int) -> Video:
+        frames = [
+            np.concatenate([np.roll(texture[:60], above * t, 1), np.roll(texture[60:], below * t, 1)])
+            for t in range(17)
+        ]
+        return Video(name, ArrayFrames(np.stack(frames)[:, :, : FRAME_SIZE[1]]))
+
+    train = [moving("far and near", 1, 2)]
+    test = [moving("the same", 1, 2), moving("far things as fast as near ones", 2, 2)]
+    scores = trivial_scores(train, test, FrameCache(tmp_path))
+    same, fast = (series.raw.mean() for series in scores["trivial_flow_row_normalised"])
+    assert same < 1.3 and fast > 1.4 * same
 
 
 def test_bad_input(tmp_path: Path) -> None:

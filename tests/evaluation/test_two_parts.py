@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -12,12 +13,15 @@ from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
 from keras_vad.evaluation.metrics import auroc
 from keras_vad.evaluation.results import read_results
+from keras_vad.evaluation.run_log import log_faults, read_summary, stale_rows
 from keras_vad.models.adv3dcae import Adv3DCAE
 from keras_vad.models.local_playback import LocalPlaybackRate
+from keras_vad.presets.resolve import load
 from keras_vad.scoring.calibrate import level_below_share
-from keras_vad.zoo import load
-from tools.evaluate import main as evaluate
-from tools.score import main as score
+from tests.command import verb
+
+evaluate = verb("evaluate")
+score = verb("score")
 
 PAIR = "local_playback+adv3dcae"
 RUNS = {"motion": ("local_playback", 7, 3), "looks": ("adv3dcae", 7, 5), "other_seed": ("adv3dcae", 8, 1)}
@@ -29,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     make_shapes(folder / "shapes", 40, 120, seed=7, anomalies=1, frames_per_video=60)
     keras.utils.set_random_seed(0)
-    tiny = {"image_size": 32, "window_length": 8, "window_stride": 3, "channels": (2, 3, 4, 4, 4)}
+    tiny = {"image_size": 32, "window_length": 8, "hop": 3, "channels": (2, 3, 4, 4, 4)}
     detectors = {
         "motion": LocalPlaybackRate(image_size=(32, 48), channels=(4, 4)),
         "looks": Adv3DCAE(**tiny, discriminator_channels=(2, 2, 2)),
@@ -41,6 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name in detectors:
             detectors[name].fit_normality([], [folder / "shapes" / "Train" / "Train001"], alarm_quantile=0.6)
             detectors[name].save(folder / name / "detector.keras")
+    shutil.copyfile(folder / "looks" / "detector.keras", folder / "other_seed" / "detector.keras")
     return folder
 
 
@@ -54,7 +59,7 @@ def test_evaluate_makes_ordinary_rows_of_the_pair(
     monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
     table, log = tmp_path / "zoo" / "results.csv", tmp_path / "zoo" / "logs" / "pair"
     pair = ["--model", str(project / "motion"), "--with", str(project / "looks")]
-    outputs = ["--results", str(table), "--log", "zoo/logs/pair", "--json", str(log / "evaluation.json")]
+    outputs = ["--results", str(table), "--log", str(log), "--json", str(tmp_path / "evaluation.json")]
     assert evaluate(on_shapes(project, *pair, *outputs, "--report", str(tmp_path / "page.html"))) == 0
 
     rows = [row for row in read_results(table) if row["model"] == PAIR]
@@ -73,8 +78,11 @@ def test_evaluate_makes_ordinary_rows_of_the_pair(
         assert (row["log"], row["frames"], int(row["parameters"])) == ("zoo/logs/pair", "120", weights)
         assert int(row["macs_per_frame"]) > 0 and not row["rbdc"]
         assert bool(row["f1"]) == (row["score"] == "frame_scores" and row["protocol"] == "deployable")
-    about = json.loads((log / "evaluation.json").read_text())["about"]
+    about = json.loads((tmp_path / "evaluation.json").read_text())["about"]
     assert about["model"] == PAIR
+    assert [path.name for path in log.iterdir()] == ["summary.json"]
+    assert read_summary(log)["parts"] == ["motion", "looks"]
+    assert stale_rows(read_results(table), tmp_path) == log_faults(log.parent) == []
     page = (tmp_path / "page.html").read_text()
     assert PAIR in page and "seed: 7" in page and "adv3dcae_tiny" in page
 

@@ -12,13 +12,13 @@ import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.evaluation.cuboids import CuboidDetector
 from keras_vad.models.adaptive_clustering import AdaptiveClusteringCAE, build_decoder, build_encoder
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {
     "image_size": (32, 45),
     "window_length": 4,
     "cuboid_size": (12, 16),
-    "cuboid_step": 7,
+    "cuboid_stride": 7,
     "channels": (4, 4),
     "code_size": 6,
     "clusters": 3,
@@ -31,10 +31,16 @@ OPTIONS = {
         "clusters": 2,
         "clustering_weight": 0.5,
         "cuboid_size": 20,
-        "cuboid_step": 11,
+        "cuboid_stride": 11,
         "window_length": 2,
     },
     "no clustering, all cuboids, gray": {"clustering_weight": 0.0, "cuboids_per_window": None, "image_channels": 1},
+    "codes that cannot shrink, centres that forget": {
+        "code_scale": False,
+        "centre_memory": 150,
+        "pretraining_share": 0.5,
+        "pooling": "cuboid_log",
+    },
     "section IV-E's words, no noise": {
         "membership": "likeliest",
         "noise_stddev": (0.0,),
@@ -89,7 +95,8 @@ def test_every_option_trains_and_scores(name):
     scores = detector.score_video(raw_video(8))
     assert len(scores) == 8
     assert np.isfinite(scores.raw).all()
-    assert set(scores.parts) == {"cuboid_distance", "mean_error", "excess_error", "max_error"}
+    of_cuboids = {"cuboid_distance", "cuboid_top", "cuboid_mean", "cuboid_log"}
+    assert set(scores.parts) == of_cuboids | {"mean_error", "excess_error", "max_error"}
 
 
 # --- Networks ---
@@ -136,9 +143,10 @@ def test_cuboids_of_48_have_a_fourth_stage_with_the_noise_of_the_third():
 
 def test_defaults_are_the_papers():
     config = json.loads(json.dumps(keras_vad.build("adaptive_clustering", channels=(2, 2, 2)).get_config()))
-    paper = {"image_size": [170, 170], "window_length": 8, "cuboid_size": [32, 32], "cuboid_step": 7}
+    paper = {"image_size": [170, 170], "window_length": 8, "cuboid_size": [32, 32], "cuboid_stride": 7}
     paper |= {"noise_stddev": [0.05, 0.03, 0.02], "dropout": 0.3, "code_size": 32, "clusters": 20}
     paper |= {"clustering_weight": 0.001, "cuboids_per_window": None, "membership": "nearest", "pooling": "cuboid"}
+    paper |= {"code_scale": True, "centre_memory": None, "components": None, "covariance_floor": 1e-6}
     assert {name: config[name] for name in paper} == paper
     assert sum(phase.epochs for phase in AdaptiveClusteringCAE(**TINY).phases()) == 25
 
@@ -251,6 +259,25 @@ def test_centres_move_as_by_the_update_of_one_code_after_the_other():
     assert counts[2] == 7
 
 
+def test_a_centre_with_a_memory_counts_only_so_many_codes():
+    detector = build(centre_memory=50)
+    detector.counts.assign([100.0, 2.0, 7.0])
+    before = detector.centres.centres.numpy().astype(float)
+    codes = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+    detector.update_centres(tf.constant(codes), tf.one_hot([0] * 10 + [1] * 30, 3))
+    first = (50 * before[0] + codes[:10].sum(axis=0)) / 60  # 100 earlier ones weigh as much as 50
+    second = (2 * before[1] + codes[10:].sum(axis=0)) / 32
+    np.testing.assert_allclose(detector.centres.centres, [first, second, before[2]], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(detector.counts, [60, 32, 7])
+
+
+def test_pretraining_takes_its_share_of_the_epochs():
+    def epochs(share):
+        return [phase.epochs for phase in AdaptiveClusteringCAE(**TINY, pretraining_share=share).phases()]
+
+    assert [epochs(0.2), epochs(0.6), epochs(0.001), epochs(0.999)] == [[5, 20], [15, 10], [1, 24], [24, 1]]
+
+
 def test_a_step_moves_the_centres_to_the_codes_of_the_new_networks():
     detector = build(noise_stddev=(0.0,), dropout=0.0, cuboids_per_window=None, clustering_weight=0.1)
     detector.set_phase(detector.phases()[1])
@@ -285,6 +312,88 @@ def test_pretraining_leaves_the_centres_alone_and_clustering_pulls_the_codes_tog
     losses = [float(step(tf.constant(windows))["clustering"]) for _ in range(40)]
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
     assert not any(weight is detector.centres.centres for weight in detector.trainable_variables)
+
+
+def windows_of_kinds(batch):
+    """Gray windows, 4 frames of 32 x 45: on each quarter a disc of its own size, moving its own way, or nothing."""
+    generator = np.random.default_rng(0)
+    y, x = np.mgrid[:32, :45]
+    windows = np.full((batch, 4, 32, 45, 3), 90, np.uint8)
+    for window in range(batch):
+        for top, left in ((0, 0), (0, 22), (16, 0), (16, 22)):
+            kind = generator.integers(4)
+            radius, (down, right) = (0, 3, 5, 7)[kind], ((0, 0), (0, 2), (1, 0), (0, -1))[kind]
+            for time in range(4):
+                place = (y - top - 8 - down * time) ** 2 + (x - left - 11 - right * time) ** 2 < radius**2
+                windows[window, time, place] = 30 + 60 * kind
+    return windows
+
+
+def alternated(**config):
+    """A detector after pretraining and an alternation in which the clustering weighs much, and its health."""
+    detector = build(
+        image_channels=1, clusters=4, clustering_weight=0.3, learning_rate=0.01, cuboids_per_window=None, **config
+    )
+    windows = windows_of_kinds(12)
+    detector.adapt([windows.reshape(-1, 32, 45, 3)])
+    step = tf.function(detector.train_step, jit_compile=False, autograph=False)
+    for phase, steps in zip(detector.phases(), (40, 90), strict=True):
+        detector.set_phase(phase)
+        if phase.on_start:
+            phase.on_start(detector, tf.data.Dataset.from_tensors(windows))
+        for _ in range(steps):
+            step(tf.constant(windows))
+    return detector.health([tf.constant(windows)])
+
+
+def test_without_a_scale_clusters_stay_in_use_and_codes_as_wide_as_the_centres():
+    figures = alternated(code_scale=False, centre_memory=500)
+    assert figures["clusters_used"] == 4
+    assert figures["largest_cluster"] < 0.7  # half of the places are empty
+    assert figures["code_spread"] == pytest.approx(1, abs=0.3)
+    assert figures["code_variance"] > 0.3
+
+
+def test_with_a_scale_the_codes_shrink():
+    figures = alternated()
+    assert figures["clusters_used"] < 4
+    assert figures["largest_cluster"] > 0.8
+    assert figures["code_spread"] < 0.2
+
+
+def test_health_by_hand():
+    detector = build(cuboids_per_window=None, noise_stddev=(0.0,), dropout=0.0, clustering_weight=0.5, ssim_window=5)
+    batches = [tf.constant(raw_windows(detector, batch=2, seed=seed)) for seed in (0, 1)]
+    detector.set_phase(detector.phases()[0])
+    cuboids = tf.concat(
+        [tf.reshape(detector.cuboids(detector.preprocess(one)), [-1, 12, 16, 12]) for one in batches], 0
+    )
+    codes = detector.encode(cuboids).numpy().astype(float)  # all 15 of each window
+    variance = codes.var(axis=0).mean()
+    assert detector.health(batches) == {"code_variance": pytest.approx(variance, rel=1e-4)}
+
+    detector.set_phase(detector.phases()[1])
+    far = 100 * np.ones(6)  # a centre that nothing belongs to
+    centres = np.stack([codes[0], codes[1], far])
+    detector.centres.centres.assign(centres)
+    squares = ((codes[:, None] - centres) ** 2).sum(axis=-1)
+    shares = np.bincount(squares.argmin(axis=1), minlength=3) / 60
+    assert (shares[:2] > 0.1 / 3).all() and shares[2] == 0
+    losses = detector.losses_of_cuboids(cuboids, tf.zeros(2, tf.int32), training=False)
+    clustering = 0.5 * squares.min(axis=1).mean() / 2
+    assert clustering == pytest.approx(0.5 * float(losses["clustering"]), rel=1e-3)
+    figures = detector.health(batches)
+    assert set(figures) == set(detector.health_figures)
+    assert figures == pytest.approx(
+        {
+            "code_variance": variance,
+            "code_spread": variance / centres.var(axis=0).mean(),
+            "clusters_used": 2,
+            "largest_cluster": shares.max(),
+            "clustering_share": clustering / (clustering + float(losses["reconstruction"])),
+        },
+        rel=1e-3,
+    )
 
 
 def test_kmeans_finds_the_centres_of_drawn_codes():
@@ -339,7 +448,8 @@ def test_fit_normality_fits_the_mixture_to_the_training_cuboids():
     means, factors = detector.mixture_means.numpy(), detector.mixture_factors.numpy()
     precisions = factors @ factors.transpose(0, 2, 1)
     # Where EM ends, the components' means, weighted by what belongs to them, add up to the mean of all codes.
-    expected = GaussianMixture(3, reg_covar=1e-3, max_iter=200, random_state=0).fit(codes)
+    floor = 1e-3 * codes.var(axis=0).mean()
+    expected = GaussianMixture(3, reg_covar=floor, max_iter=200, random_state=0).fit(codes)
     order, expected_order = means[:, 0].argsort(), expected.means_[:, 0].argsort()
     np.testing.assert_allclose(means[order], expected.means_[expected_order], atol=0.05)
     np.testing.assert_allclose(
@@ -347,6 +457,16 @@ def test_fit_normality_fits_the_mixture_to_the_training_cuboids():
     )
     distances = detector.distances(tf.constant(codes, tf.float32)).numpy()
     assert (distances > float(detector.normal_distance)).mean() == pytest.approx(0.1, abs=0.03)
+
+
+def test_the_floor_of_the_mixture_is_a_share_of_the_variance_of_the_codes():
+    windows = raw_windows(build(), batch=6)
+    detector = build(clusters=1, covariance_floor=0.5)
+    detector.fit_normality(tf.data.Dataset.from_tensors(windows), [raw_video(8)])
+    codes = detector.codes(detector.preprocess(tf.constant(windows))).numpy().reshape(-1, 6).astype(float)
+    precision = detector.mixture_factors.numpy()[0] @ detector.mixture_factors.numpy()[0].T
+    expected = np.cov(codes.T, bias=True) + 0.5 * codes.var(axis=0).mean() * np.eye(6)
+    np.testing.assert_allclose(precision @ expected, np.eye(6), atol=0.01)
 
 
 def test_fewer_cuboids_than_components():
@@ -390,6 +510,33 @@ def test_frames_and_maps_are_made_of_cuboids():
     np.testing.assert_allclose(output["mean_error"][:, 0], expected.mean(axis=(1, 2)), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("pooling", "score"),
+    [
+        ("cuboid", lambda distances: distances.max()),
+        ("cuboid_top", lambda distances: np.sort(distances)[-6:].mean()),  # 2 x 3 cuboids of 12 x 16 every 7 pixels
+        ("cuboid_mean", np.mean),
+        ("cuboid_log", lambda distances: np.log(distances).mean()),
+    ],
+)
+def test_a_frame_can_be_scored_by_its_cuboids(pooling, score):
+    detector = build(pooling=pooling)
+    with_mixture(detector)
+    windows = windows_of(detector)
+    distances = detector.cuboid_scores(windows).numpy().reshape(2, 15)
+    output = detector.anomaly(windows)
+    expected = np.repeat([[score(of_window)] for of_window in distances], 4, axis=1)
+    np.testing.assert_allclose(output["frame_scores"], expected, rtol=1e-4)
+    part = {"cuboid": "cuboid_distance"}.get(pooling, pooling)
+    np.testing.assert_array_equal(output["frame_scores"], output[part])
+    assert part in detector.parts
+
+
+def test_a_distance_of_zero_has_a_logarithm():
+    detector = build(pooling="cuboid_log")
+    assert np.isfinite(detector.anomaly(tf.zeros((1, 4, 32, 45, 3)))["frame_scores"]).all()
+
+
 @pytest.mark.parametrize("pooling", ["mean", "excess", "max"])
 def test_a_frame_can_be_scored_by_its_map(pooling):
     detector = build(pooling=pooling)
@@ -414,7 +561,7 @@ def test_it_offers_what_the_evaluation_of_cuboids_needs():
         ),
         ({"cuboid_size": 36}, r"cuboid_size is \(36, 36\), but must fit into image_size, \(32, 45\); make it smaller"),
         ({"cuboid_size": 0}, r"cuboid_size is 0, but must be \(height, width\)"),
-        ({"cuboid_step": 0}, "cuboid_step is 0, but must be at least 1"),
+        ({"cuboid_stride": 0}, "cuboid_stride is 0, but must be at least 1"),
         ({"ssim_window": 13}, r"ssim_window is 13, but must be at least 1 and fit into cuboid_size, \(12, 16\)"),
         ({"cuboids_per_window": 16}, "cuboids_per_window is 16, but a window has 15 cuboids; give a number between 1"),
         ({"cuboids_per_window": 0}, "cuboids_per_window is 0, but a window has 15 cuboids"),
@@ -429,7 +576,9 @@ def test_it_offers_what_the_evaluation_of_cuboids_needs():
         ({"cuboid_sampling": "best"}, "cuboid_sampling is 'best', but must be one of 'uniform', 'motion'"),
         ({"membership": "random"}, "membership is 'random', but must be one of 'nearest', 'likeliest'"),
         ({"covariance_floor": 0}, "covariance_floor is 0, but must be above 0"),
-        ({"pooling": "median"}, "pooling is 'median', but must be one of 'cuboid', 'mean', 'excess', 'max'"),
+        ({"pooling": "median"}, "pooling is 'median', but must be one of 'cuboid', 'cuboid_top', 'cuboid_mean', 'cubo"),
+        ({"centre_memory": 0}, "centre_memory is 0, but must be at least 1"),
+        ({"pretraining_share": 1.0}, "pretraining_share is 1.0, but must lie between 0 and 1, for example 0.2"),
         ({"pooling_sigma": 0}, "pooling_sigma is 0, but must be above 0"),
         ({"learning_rate": 0}, "learning_rate is 0, but must be above 0"),
     ],

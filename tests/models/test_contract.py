@@ -1,9 +1,13 @@
 """Every method of the registry keeps the contract."""
 
+import keras
 import pytest
 
 import keras_vad
-from tests.models.detector_contract import DetectorContract, Tiny
+from keras_vad.errors import VadError
+from keras_vad.models.local_playback import LocalPlaybackRate
+from keras_vad.models.registry import get_method, method_of
+from keras_vad.testing.detector_contract import DetectorContract, Tiny
 
 
 def _adv3dcae_parameters():
@@ -148,9 +152,9 @@ TINY = {
         config={
             "image_size": (32, 48),
             "window_length": 4,
-            "window_stride": 1,  # else frames tie
+            "hop": 1,  # else frames tie
             "cuboid_size": (16, 16),
-            "cuboid_step": 16,
+            "cuboid_stride": 16,
             "channels": (16, 16),
             "noise_stddev": (0.01,),
             "dropout": 0.02,
@@ -168,7 +172,7 @@ TINY = {
         config={
             "image_size": (32, 48),
             "window_length": 8,
-            "window_stride": 5,
+            "hop": 5,
             "channels": (4, 4, 4, 4, 4),
             "discriminator_channels": (2, 2, 2),
             "learning_rate": 0.01,
@@ -181,7 +185,7 @@ TINY = {
         config={
             "image_size": (16, 24),
             "window_length": 4,
-            "window_stride": 3,
+            "hop": 3,
             "channels": (8, 8, 8, 8),
             "learning_rate": 0.01,
         },
@@ -193,7 +197,7 @@ TINY = {
         config={
             "image_size": (32, 48),
             "window_length": 6,
-            "window_stride": 4,
+            "hop": 4,
             "channels": (16, 16, 16),
             "optimizer": "adam",
             "learning_rate": 0.01,
@@ -206,7 +210,7 @@ TINY = {
         config={
             "image_size": (27, 35),
             "window_length": 4,
-            "window_stride": 3,
+            "hop": 3,
             "channels": (16, 16),
             "lstm_channels": (8, 4, 8),
             "learning_rate": 0.01,
@@ -234,7 +238,7 @@ TINY = {
             "image_size": (32, 48),
             "channels": (16, 32),
             "window_length": 6,
-            "window_stride": 1,
+            "hop": 1,
             "kernel_size": 7,
             "rate_range": (3.0, 4.0),
             "learning_rate": 0.005,
@@ -280,5 +284,41 @@ class TestContract(DetectorContract):
 
     @pytest.fixture(scope="class")
     @classmethod
+    def method(cls, key):
+        return get_method(key)
+
+    @pytest.fixture(scope="class")
+    @classmethod
     def tiny(cls, key):
         return TINY[key]
+
+    def test_has_its_public_name(self, detector, key):
+        assert method_of(detector) == key
+
+    def test_an_unknown_option_is_named(self, key):
+        with pytest.raises(VadError, match=f"{key} has no hyper-parameter colour; it has "):
+            keras_vad.build(key, colour=3)
+
+
+CHEAP = {"test_config_is_plain_and_makes_the_same_detector", "test_anomaly", "test_keras_file_round_trip"}
+
+
+@keras.saving.register_keras_serializable(package="elsewhere")
+class OfOthers(LocalPlaybackRate):
+    """A method that is not in the registry."""
+
+
+class TestContractOfOthers(DetectorContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def method(cls):
+        return OfOthers
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tiny(cls):
+        return TINY["local_playback"]
+
+
+for name in [name for name in dir(DetectorContract) if name.startswith("test_") and name not in CHEAP]:
+    setattr(TestContractOfOthers, name, None)  # the other class runs them

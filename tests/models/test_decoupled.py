@@ -10,8 +10,8 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.decoupled import DecoupledAppearanceMotion, build_encoder, build_motion_model
-from tests.models.detector_contract import weights_of
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.testing.detector_contract import weights_of
+from keras_vad.testing.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "window_length": 4, "step": 2, "horizon": 2, "channels": (4, 4, 8)}
 
@@ -29,12 +29,20 @@ ABLATIONS = {
     "section 3.2, kernel": {"motion_kernel": (3, 3, 3)},
     "RGB, six frames": {"image_channels": 3, "window_length": 6},
     "cosine, excess": {"score": "cosine", "pooling": "excess"},
+    "the finest level of the frame before left out": {"previous_levels": 1, "score": "p_mse"},
+    "code alone": {"previous_levels": 0, "score": "p_mse"},
+    "stopped gradient": {"stop_gradient": True},
 }
+# What our recipes do for the code.
+NEEDED_CODE = {"previous_levels": 0, "appearance_prediction": 0.0, "train_encoder_for_motion": False}
 
 
-def build(**config):
+def build(images=100.0, **config):
+    """A detector whose decoder's first images, which are faint, are multiplied so that they count in scores."""
     keras.utils.set_random_seed(7)
     detector = DecoupledAppearanceMotion(**{**TINY, **config})
+    last = detector.decoder.get_layer("frame").kernel
+    last.assign(images * last)
     detector.compile()
     detector.build_optimizers()
     detector.adapt([raw_video(20, seed=1)])
@@ -107,6 +115,17 @@ def test_the_autoregressive_model_sees_no_channel_that_it_predicts():
 # --- Losses and training ---
 
 
+def test_the_decoder_begins_with_the_background():
+    """What is left of a frame without it is small, and so must the first restored frames be."""
+    detector = build(images=1.0, channels=(16, 32, 64), appearance_prediction=0.0)
+    phase = detector.phases()[0]
+    window = phase.windows[0]
+    detector.adapt([moving_squares(detector, window, 16, seed=0)[:, 0]])
+    frames = tf.constant(moving_squares(detector, window, 8, seed=1))
+    of_background = squared(detector.preprocess(frames[:, 1]), 0).mean()
+    assert float(detector.compute_losses(frames, training=True)["reconstruction"]) < 1.5 * of_background
+
+
 def test_losses_are_those_of_equation_1():
     detector = build(image_channels=3, weight_decay=0.5)
     frames = raw_windows(detector, batch=2)
@@ -172,6 +191,173 @@ def test_the_encoder_can_rest_while_the_motion_model_learns():
     assert "reconstruction" not in losses[0]
     assert "reconstruction" in detector.test_step(batch)
     assert float(losses[2]["prediction"]) < float(losses[0]["prediction"])
+
+
+def first_batch(phase, detector, batch=2, seed=0):
+    """What a phase learns from, cut from raw windows."""
+    windows = raw_windows(detector, batch, seed, *(phase.windows or (detector.training_window,)))
+    if phase.encode is None:
+        return tf.constant(windows)
+    images = windows.reshape(-1, *windows.shape[2:])
+    codes = getattr(detector, phase.encode)(tf.constant(images))
+    return tf.reshape(codes, [batch, -1, *codes.shape[1:]])
+
+
+def test_without_a_prediction_loss_the_first_phase_restores_single_frames_or_pairs():
+    for levels, length in ((None, 2), (1, 2), (0, 1)):
+        detector = build(previous_levels=levels, appearance_prediction=0.0)
+        (first, *_) = detector.phases()
+        assert first.trainable == ("encoder", "decoder")
+        assert first.loss_weights == {"reconstruction": 1.0, "prediction": 0.0}
+        (window,) = first.windows
+        assert (window.frames, window.size) == (tuple(range(0, 2 * length, 2)), (32, 48))
+        detector.set_phase(first)
+        frames = first_batch(first, detector)
+        inputs = detector.preprocess(frames)
+        features = detector.encoder(inputs[:, 0], training=False)[:-1]
+        used = {None: features, 1: features[1:], 0: []}[levels]
+        code = detector.encoder(inputs[:, -1], training=False)[-1]
+        error = squared(detector.decoder([code, *used], training=False), inputs[:, -1]).mean()
+        losses = detector.compute_losses(frames, training=False)
+        assert set(losses) == {"reconstruction", "weights"}
+        assert float(losses["reconstruction"]) == pytest.approx(error, rel=1e-4)
+        step = tf.function(detector.train_step, autograph=False)
+        assert float(step(frames)["reconstruction"]) > float(step(frames)["reconstruction"])
+
+
+def test_the_code_alone_restores_the_frame():
+    detector = build(previous_levels=0, score="r_mse")
+    assert len(detector.decoder.inputs) == 1
+    windows = some_windows(detector).numpy()
+    expected = detector.anomaly(windows)["r_mse"]
+    windows[:, -2] += 1.0  # the frame before
+    np.testing.assert_array_equal(detector.anomaly(windows)["r_mse"], expected)
+
+
+def test_the_motion_model_learns_from_codes_what_it_learns_from_frames():
+    detector = build(train_encoder_for_motion=False)
+    phase = detector.phases()[1]
+    detector.set_phase(phase)
+    assert (phase.trainable, phase.encode) == (("motion_model",), "encode_frames")
+    assert phase.windows[0].frames == (0, 2, 4, 6, 10)
+    frames = raw_windows(detector, batch=2)
+    codes = detector.encode_frames(tf.constant(frames[:, [0, 1, 2, 3, 5]].reshape(-1, 40, 56, 3)))
+    assert codes.dtype == tf.float32
+    codes = tf.reshape(codes, [2, 5, 8, 12, 8])
+    for training in (False, True):
+        of_codes = detector.compute_losses(codes, training)
+        of_frames = detector.compute_losses(tf.constant(frames), training)
+        assert set(of_codes) == {"prediction", "weights"}
+        for name, value in of_codes.items():
+            assert float(value) == pytest.approx(float(of_frames[name]), rel=1e-4)
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_the_true_code_can_be_taken_as_given(stop):
+    detector = build(stop_gradient=stop)
+    codes = tf.random.stateless_normal([2, 5, 8, 12, 8], seed=(1, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(codes)
+        loss = detector.compute_losses(codes, training=True)["prediction"]
+    size = tf.reduce_max(tf.abs(tape.gradient(loss, codes)), axis=(0, 2, 3, 4)).numpy()
+    assert (size[:4] > 0).all()
+    assert (size[4] == 0) is np.bool_(stop)
+
+
+def test_a_step_of_the_optimizer_is_one_on_the_sums_of_equation_1():
+    detector = build(**NEEDED_CODE)
+    detector.set_phase(detector.phases()[0])
+    generator = np.random.default_rng(0)
+    gradients = [
+        tf.constant(1e-9 * generator.normal(size=weight.shape), tf.float32) for weight in detector.trainable_variables
+    ]
+    before = [weight.numpy() for weight in detector.trainable_variables]
+    on_sums = [tf.Variable(weight) for weight in before]
+    keras.optimizers.Adam(1e-4).apply_gradients(
+        [(3 * 32 * 48 * gradient, weight) for gradient, weight in zip(gradients, on_sums, strict=True)]
+    )
+    detector.optimizer.apply_gradients(zip(gradients, detector.trainable_variables, strict=True))
+    for weight, first, expected in zip(detector.trainable_variables, before, on_sums, strict=True):
+        assert np.abs(expected.numpy() - first).max() > 1e-5
+        np.testing.assert_allclose(weight.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_resting_encoder_gives_codes_as_in_training():
+    """Running statistics begin at 1 and must have come down to the values of small inputs after 150 steps."""
+    detector = build(**NEEDED_CODE)
+    phase = detector.phases()[0]
+    detector.set_phase(phase)
+    detector.optimizer.learning_rate = 0.0
+    frames = first_batch(phase, detector, batch=8)
+    step = tf.function(detector.train_step, autograph=False)
+    for _ in range(150):
+        step(frames)
+    inputs = detector.preprocess(frames[:, 0])
+    in_training = detector.encoder(inputs, training=True)[-1].numpy()
+    at_rest = detector.encode_frames(frames[:, 0]).numpy()
+    assert at_rest.std() == pytest.approx(in_training.std(), rel=0.02)
+
+
+# --- Health ---
+
+
+def moving_squares(detector, window, batch, seed):
+    """Windows of bright and dark squares that move two pixels a frame on gray, uint8 (batch, T, 40, 56, 3)."""
+    generator = np.random.default_rng(seed)
+    frames = np.full((batch, len(window.frames), 40, 56, 3), 120, np.uint8)
+    for clip in frames:
+        for _ in range(3):
+            top, left, colour = generator.integers(0, 32), generator.integers(-20, 48), generator.choice([20, 220])
+            direction = generator.choice([-2, 2])
+            for offset, frame in zip(window.frames, clip, strict=True):
+                x = left + direction * offset
+                frame[top : top + 8, max(0, x) : max(0, x + 8)] = colour
+    return frames
+
+
+def test_the_mean_code_restores_clearly_worse_than_the_own_code():
+    detector = build(images=1.0, **NEEDED_CODE, channels=(8, 16, 32), learning_rate=0.01)
+    phase = detector.phases()[0]
+    (window,) = phase.windows
+    detector.adapt([moving_squares(detector, window, 16, seed=0)[:, 0]])
+    detector.set_phase(phase)
+    step = tf.function(detector.train_step, autograph=False)
+    for number in range(150):
+        step(tf.constant(moving_squares(detector, window, 8, seed=number)))
+    held_out = [tf.constant(moving_squares(detector, window, 8, seed=1000))]
+    assert detector.health(held_out)["mean_code_error_ratio"] > 2
+
+
+def test_health_is_that_of_the_definitions():
+    detector = build(previous_levels=1)
+    frames = [tf.constant(raw_windows(detector, batch, seed)) for batch, seed in ((2, 0), (3, 1))]
+    health = detector.health(frames)
+    assert set(health) == set(detector.health_figures)
+    inputs = np.concatenate([detector.preprocess(batch) for batch in frames])
+    codes = np.stack([detector.encoder(inputs[:, t])[-1] for t in (0, 1, 2, 3, 5)], axis=1).astype("float64")
+    last = codes[:, 4]
+    variance = last.var(axis=0).mean()
+    features = detector.encoder(inputs[:, 2])[1:2]
+    own = squared(detector.decoder([tf.constant(codes[:, 3], tf.float32), *features]), inputs[:, 3]).mean()
+    mean_code = np.repeat(last.mean(0, keepdims=True), 5, axis=0).astype("float32")
+    mean = squared(detector.decoder([tf.constant(mean_code), *features]), inputs[:, 3]).mean()
+    predicted = squared(detector.motion_model(codes[:, :4].astype("float32")), last).mean()
+    repeated = squared(codes[:, 3], last).mean()
+    expected = {
+        "code_variance": variance,
+        "mean_code_error_ratio": mean / own,
+        "prediction_error_share": predicted / variance,
+        "repeated_code_error_ratio": repeated / predicted,
+    }
+    assert health == pytest.approx(expected, rel=1e-3)
+
+    # The figures of codes are those of the frames; without past frames there are none of the motion model.
+    of_codes = detector.health([tf.constant(codes[:2], tf.float32), tf.constant(codes[2:], tf.float32)])
+    assert of_codes == pytest.approx(
+        {name: expected[name] for name in set(expected) - {"mean_code_error_ratio"}}, rel=1e-3
+    )
+    of_pairs = detector.health([batch[:, 2:4] for batch in frames])
+    assert set(of_pairs) == {"code_variance", "mean_code_error_ratio"}
 
 
 # --- Scores ---
@@ -263,6 +449,8 @@ def test_the_rescaling_of_long_videos_is_an_option():
         ({"rescaling": "max"}, "rescaling is 'max', but must be one of 'min_max', 'sliding_min_max'"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0, but must be at least 0"),
         ({"decay_epochs": 0}, "decay_epochs is 0, but must be at least 1"),
+        ({"previous_levels": 3}, "previous_levels is 3, but must lie between 0 and 2, the levels above the code"),
+        ({"appearance_prediction": -0.1}, "appearance_prediction is -0.1, but must be at least 0"),
         ({"channels": (4,)}, r"channels is \(4,\), but must hold at least two numbers"),
     ],
 )

@@ -8,9 +8,14 @@ import pytest
 import tensorflow as tf
 
 import keras_vad
+from keras_vad.data import FrameCache, open_video
 from keras_vad.errors import VadError
+from keras_vad.evaluation.evaluate import FRAME_SCORES
+from keras_vad.layers.playback import mixed_entropy
 from keras_vad.models.luss_ae import LussAE, build_autoencoder, build_playback_head, build_prediction_head, error_maps
-from tests.models.inputs import raw_video, raw_windows
+from keras_vad.scoring.rescale import rescaled_sum
+from keras_vad.testing.inputs import raw_video, raw_windows
+from keras_vad.training.phase_batches import PhaseBatches
 
 TINY = {"image_size": (32, 48), "window_length": 8, "channels": (4, 4, 4), "playback_rates": (2, 3)}
 
@@ -23,7 +28,8 @@ ABLATIONS = {
     "table 4, proximally sensitive error": {"error": "pse"},
     "prediction alone": {"tasks": ("prediction",)},
     "playback alone": {"tasks": ("playback",), "task_scaling": "held_out"},
-    "local playback": {"playback_head": "local"},
+    "local playback": {"head_kind": "local"},
+    "mixed playback": {"head_kind": "local", "playback_range": (1.5, 3.0), "mixed_playback": True},
     "our options": {
         "playback_range": (1.5, 3.0),
         "subtract_background": True,
@@ -140,7 +146,7 @@ def test_the_playback_head_ends_in_logits_for_any_latent():
 
 
 def test_the_local_head_says_where_and_pools_the_places():
-    detector = build(playback_head="local", tasks=("playback",), score_weights=(0.0, 0.0, 0.5))
+    detector = build(head_kind="local", tasks=("playback",), score_weights=(0.0, 0.0, 0.5))
     assert detector.playback_head.count_params() == 4 + 1
     windows = windows_of(detector)
     latent = detector.encoder(2.0 * windows[:, :8] - 1.0, training=False)
@@ -154,7 +160,7 @@ def test_the_local_head_says_where_and_pools_the_places():
 
 
 def test_the_local_heads_places_are_added_to_the_map_of_errors():
-    globally, locally = build(), build(playback_head="local")
+    globally, locally = build(), build(head_kind="local")
     locally.encoder.set_weights(globally.encoder.get_weights())
     locally.decoder.set_weights(globally.decoder.get_weights())
     locally.prediction_head.set_weights(globally.prediction_head.get_weights())
@@ -240,6 +246,240 @@ def test_training_windows_are_no_longer_than_needed():
     assert default.window.scored == (16,)
 
 
+@pytest.mark.parametrize("tasks", [("reconstruction", "prediction"), ("reconstruction", "prediction", "playback")])
+def test_every_frame_can_be_restored_and_predicted_whatever_playback_needs(tasks, tmp_path):
+    """Clips of T + 1 frames at every start are restored and predicted from; long windows are played."""
+    detector = build(tasks=tasks)
+    values = [np.arange(25), 100 + np.arange(22)]
+    videos = [np.broadcast_to(one[:, None, None].astype(np.uint8), (len(one), 32, 48)) for one in values]
+    cache = FrameCache(tmp_path)
+    cached = [cache.get(open_video(video, f"v{number}"), (32, 48)) for number, video in enumerate(videos)]
+    (phase,) = detector.phases()
+    batches = PhaseBatches(
+        detector, cached, [], batch_size=3, strides=(1,), hop=1, most_steps=None, validation_steps=0, seed=0,
+        codes=tmp_path / "codes",
+    )  # fmt: skip
+    clips, played = [], []
+    for batch in batches(phase, 0, 0):
+        short, long = batch if isinstance(batch, tuple) else (batch, None)
+        clips += short.numpy()[..., 0, 0, 0].tolist()
+        played += [] if long is None else long.numpy()[..., 0, 0, 0].tolist()
+    # T = 8, so 17 + 14 starts, of which one is left over by batches of 3: not a start at the end of both videos.
+    assert len(clips) == 30
+    starts = {clip[0] for clip in clips}
+    assert all(clip == list(range(clip[0], clip[0] + 9)) for clip in clips)
+    assert len(starts) == 30 and starts < {*range(17), *range(100, 114)}
+    assert {16, 113} & starts and max(max(clip) for clip in clips) >= 24
+    if "playback" in tasks:  # 7 * 3 + 1 = 22 frames
+        assert len(played) == 30
+        assert {tuple(window) for window in played} <= {
+            *(tuple(range(start, start + 22)) for start in range(4)),
+            tuple(range(100, 122)),
+        }
+    else:
+        assert played == []
+
+
+def test_each_task_learns_from_its_own_kind_of_windows():
+    detector = build(accelerated_share=1.0, playback_rates=(3,))
+    clips = raw_windows(detector, batch=2, window=detector.window)
+    sources, others = raw_windows(detector, batch=2, seed=1), raw_windows(detector, batch=2, seed=2)
+
+    def losses(*frames):
+        frames = tuple(tf.constant(one) for one in frames)
+        found = detector.compute_losses(frames if len(frames) == 2 else frames[0], training=False)
+        return {task: float(loss) for task, loss in found.items()}
+
+    first, other = losses(clips, sources), losses(clips, others)
+    assert first["reconstruction"] == other["reconstruction"] and first["prediction"] == other["prediction"]
+    assert first["playback"] != other["playback"]
+    alone = losses(sources)
+    assert alone["playback"] == first["playback"]
+    assert alone == losses(sources[:, :9], sources)  # windows of one kind serve all tasks
+    step = detector.train_step((tf.constant(clips), tf.constant(sources)))
+    assert set(step) == {"reconstruction", "prediction", "playback"}
+
+
+def mixed(**config):
+    return build(head_kind="local", playback_range=(3.0, 3.0), mixed_playback=True, **config)
+
+
+def test_mixed_clips_are_accelerated_within_a_rectangle_only():
+    detector = mixed(accelerated_share=0.5)
+    span = detector.training_window.length
+    assert span == 22
+    frames = np.tile(np.arange(span, dtype=np.uint8)[None, :, None, None, None], (40, 1, 32, 48, 3))
+    clips, accelerated, boxes = (value.numpy() for value in detector._mixed_clips(tf.constant(frames), [0, 4]))
+    speeds = np.diff(np.rint(clips[..., 0] * 255.0), axis=1)
+    rows, columns = (np.arange(32) + 0.5) / 32, (np.arange(48) + 0.5) / 48
+    assert accelerated.sum() == 20
+    for clip, fast, (top, bottom, left, right) in zip(speeds, accelerated, boxes, strict=True):
+        # Pixels at the edge belong to either side.
+        clear = 1 / 32
+        inside = np.outer(
+            (rows > top + clear) & (rows < bottom - clear), (columns > left + clear) & (columns < right - clear)
+        )
+        outside = ~np.outer(
+            (rows > top - clear) & (rows < bottom + clear), (columns > left - clear) & (columns < right + clear)
+        )
+        assert (clip[:, inside] == (3 if fast else 1)).all()
+        assert inside.any() and outside.any() and (clip[:, outside] == 1).all()
+
+
+def test_mixed_playback_asks_inside_and_around_the_rectangle():
+    places = np.random.default_rng(0).normal(size=(2, 2, 4, 4)).astype("float32")
+    boxes = np.array([[0.25, 0.75, 0.0, 0.5], [0.0, 1.0, 0.0, 1.0]], "float32")  # the second leaves nothing around
+    found = mixed_entropy(tf.constant(places), tf.constant([True, False]), tf.constant(boxes), 4.0)
+
+    def pooled(values):
+        return np.log(np.exp(4.0 * values.astype(float)).mean()) / 4.0
+
+    within = np.zeros((4, 4), bool)
+    within[1:3, :2] = True
+    first = np.log1p(np.exp(-pooled(places[0][:, within]))) + np.log1p(np.exp(pooled(places[0][:, ~within])))
+    np.testing.assert_allclose(found, [first, np.log1p(np.exp(pooled(places[1])))], rtol=1e-5)
+
+
+def test_mixed_playback_is_the_loss():
+    detector = mixed(accelerated_share=1.0)
+    frames = tf.constant(raw_windows(detector, batch=2))
+    clips, accelerated, boxes = detector._mixed_clips(frames, detector.random_seed(tf.constant(0)))
+    places = detector.playback_head(detector.encoder(2.0 * clips - 1.0))[..., 0]
+    expected = float(tf.reduce_mean(mixed_entropy(places, accelerated, boxes, 4.0)))
+    assert float(detector.compute_losses(frames, training=False)["playback"]) == pytest.approx(expected, rel=1e-5)
+
+
+# --- Health ---
+
+
+def test_health_compares_the_decoder_with_the_mean_latent_and_with_the_last_frame():
+    detector = build(tasks=("reconstruction", "prediction"))
+    frames = np.stack([raw_video(9, seed=seed) for seed in range(4)])
+    clips = 2.0 * detector.preprocess(tf.constant(frames)).numpy() - 1.0
+    latent = detector.encoder(clips[:, :8]).numpy()
+
+    def errors(latent):
+        decoded = detector.decoder(latent)
+        restored, predicted = np.tanh(decoded), detector.prediction_head(decoded).numpy()
+        return np.mean((restored - clips[:, :8]) ** 2), np.mean((predicted - clips[:, 8]) ** 2)
+
+    own, of_mean = errors(latent), errors(np.broadcast_to(latent.mean(axis=0), latent.shape))
+    found = detector.health([tf.constant(frames[:2]), tf.constant(frames[2:])])
+    assert found == {
+        "reconstruction_of_mean": pytest.approx(of_mean[0] / own[0], rel=1e-4),
+        "prediction_of_mean": pytest.approx(of_mean[1] / own[1], rel=1e-4),
+        "prediction_of_copy": pytest.approx(np.mean((clips[:, 8] - clips[:, 7]) ** 2) / own[1], rel=1e-4),
+    }
+    assert set(found) < set(detector.health_figures)
+    assert detector.health([]) == {}
+
+
+def test_health_tells_a_decoder_that_ignores_its_latent():
+    detector = build(tasks=("reconstruction",))
+    first = detector.decoder.get_layer("deconv1")
+    first.set_weights([np.zeros_like(weight) for weight in first.get_weights()])
+    found = detector.health([tf.constant(raw_windows(detector))])
+    assert found["reconstruction_of_mean"] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("head", ["global", "local"])
+def test_health_plays_the_busiest_tile_faster(head, monkeypatch):
+    detector = build(tasks=("playback",), head_kind=head)
+    still, span = np.full((2, 22, 32, 48, 3), 100, np.uint8), 22
+    # A tile of 11 x 12 pixels gets brighter by 4 a frame in one clip; in the other nothing moves, so nothing is faster.
+    still[0, :, :10, 12:24] = (20 + 4 * np.arange(span))[:, None, None, None]
+    seen = []
+
+    def brightness_gained(latent, training):
+        gained = latent[:, -1] - latent[:, 0]
+        seen.append(latent.numpy())
+        return tf.stack([tf.zeros_like(gained), gained], axis=1)
+
+    monkeypatch.setattr(detector, "encoder", lambda clips, training: tf.reduce_mean(clips, axis=(2, 3, 4)))
+    monkeypatch.setattr(detector, "_playback_logits", brightness_gained)
+    assert detector.health([tf.constant(still)]) == {"playback_of_part": 0.75}
+    slow, fast = (latent[0, -1] - latent[0, 0] for latent in seen)
+    assert fast == pytest.approx(
+        10 / 7 * slow, rel=0.3
+    )  # frame 10 or 11 in place of 7, beside a part that is as it was
+
+
+def test_health_compares_what_pulls_at_the_encoder():
+    def pull(*loss_weights):
+        detector = build(loss_weights=loss_weights)
+        found = detector.health([tf.constant(raw_windows(detector))])
+        return found["playback_pull"], detector
+
+    both, detector = pull(0.5, 0.5, 0.25)
+    assert pull(0.25, 0.25, 0.5)[0] == pytest.approx(4.0 * both, rel=1e-4)
+    frames, before = tf.constant(raw_windows(detector)), detector.encoder.get_weights()
+
+    def moved(tasks):
+        with tf.GradientTape() as tape:
+            losses = detector.compute_losses(frames, training=False)
+            loss = tf.add_n([losses[task] * weight for task, weight in tasks.items()])
+        gradients = tape.gradient(loss, detector.encoder.trainable_variables)
+        return np.sqrt(sum(np.sum(np.square(gradient.numpy(), dtype=float)) for gradient in gradients))
+
+    expected = moved({"playback": 0.25}) / moved({"reconstruction": 0.5, "prediction": 0.5})
+    assert both == pytest.approx(expected, rel=1e-4)
+    for weight, value in zip(detector.encoder.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)  # nothing is learned, nor are statistics moved
+
+
+# --- Scores of absent tasks, rescaling ---
+
+
+@pytest.mark.parametrize("task", ["reconstruction", "prediction"])
+def test_a_task_that_is_absent_weighs_nothing(task):
+    number = ("reconstruction", "prediction").index(task)
+    detector = build(tasks=(task,), task_scaling="held_out", score_weights=(0.3, 0.5, 2.0))
+    normal = [raw_video(20, seed=3), raw_video(18, seed=4)]
+    detector.fit_normality(tf.data.Dataset.range(0), normal, alarm_quantile=0.5)
+    series = [detector.score_video(video) for video in normal]
+    errors = np.concatenate([one.parts["mean_error"] for one in series]).astype(float)
+    low, high = np.quantile(errors, [0.01, 0.99])
+    weight = (0.3, 0.5)[number]
+    np.testing.assert_allclose(np.concatenate([one.raw for one in series]), weight * errors / (high - low), rtol=1e-4)
+
+
+def test_equations_15_and_16_in_every_order():
+    detector = build(score_weights=(0.1, 0.8, 1.0), pooling="max")
+    video = raw_video(30, seed=2)
+    scores = detector.score_video(video)
+    named = {FRAME_SCORES: scores.raw, **scores.parts}
+    errors = [scores.parts[f"{task}_error"].astype(float) for task in ("reconstruction", "prediction")]
+    playback = scores.parts["playback"].astype(float)
+
+    def robust(values):
+        low, median, high = np.quantile(values, [0.01, 0.5, 0.99])
+        return (values - median) / (high - low)
+
+    def min_max(values):
+        return (values - values.min()) / (values.max() - values.min())
+
+    total = 0.1 * errors[0] + 0.8 * errors[1] + playback
+    expected = {
+        "tasks_robust": 0.1 * robust(errors[0]) + 0.8 * robust(errors[1]) + min_max(playback),
+        "tasks_min_max": 0.1 * min_max(errors[0]) + 0.8 * min_max(errors[1]) + min_max(playback),
+        "sum_robust": robust(total),
+        "sum_min_max": min_max(total),
+    }
+    assert set(detector.paper_scores) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(rescaled_sum(named, detector.paper_scores[name]), values, rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_rescaled_is_the_choice_of_the_own_score():
+    for rescaling in ("robust", "min_max"):
+        detector = build(rescaling=rescaling, rescaled="tasks")
+        assert detector.paper_scores["frame_scores"] == detector.paper_scores[f"tasks_{rescaling}"]
+    assert "frame_scores" not in build().paper_scores
+    assert build(tasks=("prediction",)).paper_scores == {}
+    parts = [term.part for term in build(tasks=("playback", "reconstruction")).paper_scores["tasks_robust"]]
+    assert parts == ["reconstruction_error", "playback"]
+
+
 def test_validation_draws_the_same_clips_at_every_step():
     detector = build()
     frames = tf.constant(raw_windows(detector, batch=4))
@@ -313,7 +553,7 @@ def test_reconstruction_can_be_tested_alone_after_training_with_all_tasks():  # 
 
 @pytest.mark.parametrize("head", ["global", "local"])
 def test_the_excess_counts_from_the_level_of_normal_errors(head):  # not of playback, which the local head's maps hold
-    detector = build(playback_head=head, pooling="excess", pooling_quantile=0.9)
+    detector = build(head_kind=head, pooling="excess", pooling_quantile=0.9)
     video = raw_video(30, seed=5)
     detector.fit_normality(tf.data.Dataset.range(0), [video])
     inputs, above = detector.preprocess(tf.constant(video)[None]), []
@@ -359,7 +599,8 @@ def test_defaults_are_the_papers():
     paper = {"window_length": 16, "tasks": ["reconstruction", "prediction", "playback"], "error": "bpe"}
     paper |= {"loss_weights": [0.6, 0.4, 1.0], "score_weights": [0.1, 0.8, 1.0], "playback_rates": [2, 3, 4, 5]}
     paper |= {"accelerated_share": 0.5, "rescaling": "robust", "learning_rate": 1e-4, "pooling": "mean"}
-    paper |= {"task_scaling": "none", "subtract_background": False, "input_scale": 1.0}
+    paper |= {"task_scaling": "none", "subtract_background": False, "input_scale": 1.0, "mixed_playback": False}
+    paper |= {"rescaled": "sum"}
     assert {name: config[name] for name in paper} == paper
     assert build().paper_rescaling == "robust"
     assert build(rescaling="min_max").paper_rescaling == "min_max"
@@ -384,7 +625,13 @@ def test_defaults_are_the_papers():
             {"playback_rates": (1, 2)},
             r"playback_rates is \(1, 2\), but must hold at least one speed, all of at least 2",
         ),
-        ({"playback_head": "both"}, "playback_head is 'both', but must be one of 'global', 'local'"),
+        ({"rescaled": "parts"}, "rescaled is 'parts', but must be one of 'sum', 'tasks'"),
+        (
+            {"mixed_playback": True, "playback_range": (1.5, 2)},
+            'mixed_playback needs .* give head_kind="local" and a',
+        ),
+        ({"mixed_playback": True, "head_kind": "local"}, "mixed_playback needs a head that says where, and speeds"),
+        ({"head_kind": "both"}, "head_kind is 'both', but must be one of 'global', 'local'"),
         ({"playback_range": (0.5, 2)}, r"playback_range is \(0\.5, 2\), but must hold the lowest and the highest rate"),
         ({"accelerated_share": 1.5}, "accelerated_share is 1.5, but must lie between 0 and 1"),
         ({"channels": ()}, r"channels is \(\), but must hold at least one number above 0"),

@@ -11,9 +11,9 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.models.st_dissociation import SpatioTemporalDissociation, _Encoded
+from keras_vad.testing.detector_contract import weights_of
+from keras_vad.testing.inputs import raw_video, raw_windows
 from keras_vad.training.loop import Schedule, TrainingData, train
-from tests.models.detector_contract import weights_of
-from tests.models.inputs import raw_video, raw_windows
 
 TINY = {"image_size": (32, 48), "channels": (4, 8, 8, 8), "clusters": 4, "cycles": 2}
 

@@ -8,7 +8,7 @@ def own_cache(tmp_path, monkeypatch):
     """No test sees what this user has pulled, or the presets of the checkout."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("KERAS_VAD_SOURCES", "")
+    monkeypatch.setenv("KERAS_VAD_STORES", "")
     for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
 

@@ -25,10 +25,12 @@ from keras_vad.presets.index import PresetFile, changing_index, read_index
 from keras_vad.presets.publish import publish
 from keras_vad.presets.pull import list_presets, pull
 from keras_vad.presets.storage import LARGEST_CHANGE
+from tests.command import verb
 from tests.data.media import file_size_limit
 from tests.presets.zoo_server import served
-from tools import export as export_tool
-from tools.publish import main
+
+main = verb("publish")
+export_tool = verb("export")
 
 LOGS = Path(__file__).parents[2] / "zoo" / "logs" / "adv3dcae_ucsdped2_compact-seed0"
 TINY = {"image_size": (8, 12), "window_length": 4, "channels": (2, 3), "discriminator_channels": (2,)}
@@ -128,9 +130,8 @@ def test_the_index_and_the_card_say_all(run, tmp_path):
 
 
 def test_the_figures_of_a_real_evaluation(run, tmp_path):
-    for name in ("config.yaml", "evaluation.json", "report.json"):
-        shutil.copyfile(LOGS / name, run / name)
-    publish(run, tmp_path / "zoo", "street")
+    shutil.copyfile(LOGS / "config.yaml", run / "config.yaml")
+    publish(run, tmp_path / "zoo", "street", evaluation=LOGS / "summary.json")
     (preset,) = read_index(tmp_path / "zoo")
     assert {(row["protocol"], row["smoothing"]) for row in preset.about["metrics"]} == {
         (protocol, smoothing) for protocol in ("paper", "deployable") for smoothing in (1, 9)
@@ -145,7 +146,7 @@ def test_the_figures_of_a_real_evaluation(run, tmp_path):
 def test_an_exported_preset_keeps_where_it_comes_from(run, tmp_path, monkeypatch, capsys):
     publish(run, tmp_path / "zoo", "street")
     monkeypatch.chdir(tmp_path)
-    assert export_tool.main(["--model", "street", "--name", "street"]) == 0
+    assert export_tool(["--model", "street", "--name", "street"]) == 0
     card = json.loads((tmp_path / "zoo" / "street" / "model_card.json").read_text())
     assert (card["training"]["recipe"], card["training"]["git"]) == ("adv3dcae_ucsdped2_compact", "0123456789ab")
     assert card["calibration"]["alarm_quantile"] == 0.99
@@ -166,7 +167,7 @@ def test_versions_ascend_and_the_newest_is_loaded(run, detector, zoo, tmp_path, 
     assert_same(Adv3DCAE.from_preset("street/1"), detector)
     with pytest.raises(VadError, match="street is a Adv3DCAE, not a LussAE; use "):
         LussAE.from_preset("street")
-    with pytest.raises(VadError, match=r"there is no detector 'street/7': .*and no source of presets is known"):
+    with pytest.raises(VadError, match=r"there is no detector 'street/7': .*and no store of presets is known"):
         keras_vad.load("street/7")
 
 
@@ -174,7 +175,7 @@ def test_a_preset_from_the_network_scores_a_video(zoo, detector, tmp_path, monke
     frames = np.random.default_rng(0).integers(0, 256, (9, 20, 24, 3), dtype=np.uint8)
     monkeypatch.chdir(tmp_path / "run")
     with served(zoo) as server:
-        monkeypatch.setenv("KERAS_VAD_SOURCES", server.address)
+        monkeypatch.setenv("KERAS_VAD_STORES", server.address)
         assert keras_vad.list_presets("str*") == ["street"]
         np.testing.assert_array_equal(
             keras_vad.load("street").score_video(frames).raw, detector.score_video(frames).raw
@@ -211,7 +212,7 @@ def test_a_changed_file_is_not_loaded(zoo, run):
         (
             "street",
             {"config.yaml": None},
-            "run is no finished run: it has no config.yaml; train one with tools/train.py",
+            "run is no finished run: it has no config.yaml; train one with keras-vad train",
         ),
         ("street", {"detector.keras": None}, "run is no finished run: it has no detector.keras"),
         (
@@ -222,7 +223,7 @@ def test_a_changed_file_is_not_loaded(zoo, run):
         (
             "street",
             {"evaluation.json": b"{}"},
-            "evaluation.json is no evaluation; write it with tools/evaluate.py --json",
+            "evaluation.json is no evaluation; write it with keras-vad evaluate --json",
         ),
         (
             "street",
@@ -254,7 +255,7 @@ def test_what_is_not_published_leaves_nothing(run, tmp_path, name, change, messa
 def test_the_tool(run, tmp_path, capsys):
     (run / "evaluation.json").unlink()
     (run / "config.yaml").write_text(yaml.safe_dump({**CONFIG, "dataset": "folder"}))
-    words = [str(run), "mine", "--zoo", str(tmp_path / "zoo")]
+    words = ["--model", run, "--name", "mine", "--zoo", str(tmp_path / "zoo")]
     assert main([*words, "--data-terms", "our own camera"]) == 0
     assert capsys.readouterr().out == f"published: {tmp_path}/zoo/presets/mine/1\n"
     (preset,) = read_index(tmp_path / "zoo")
@@ -290,7 +291,7 @@ def test_processes_that_publish_and_pull_at_once(run, tmp_path):
     mine = []
     for _ in range(3):
         mine.append(publish(run, tmp_path / "zoo", "street").name)
-        pulled = pull("street", to=tmp_path / "here", sources=[tmp_path / "zoo"])
+        pulled = pull("street", zoo=tmp_path / "here", stores=[tmp_path / "zoo"])
         assert list_presets(zoo=tmp_path / "here") == ["street"]
         assert (pulled / "detector.keras").read_bytes() == (run / "detector.keras").read_bytes()
     theirs, errors = other.communicate(timeout=240)
@@ -392,7 +393,7 @@ def test_a_poisoned_file_does_nothing(zoo, tmp_path, monkeypatch, change, messag
     monkeypatch.setenv("TMPDIR", str(tmp_path / "a"))
     poisoned(zoo, change)
     with served(zoo) as server:
-        monkeypatch.setenv("KERAS_VAD_SOURCES", server.address)
+        monkeypatch.setenv("KERAS_VAD_STORES", server.address)
         with pytest.raises(VadError, match=message):
             keras_vad.load("street")
     assert list(tmp_path.rglob("poison")) == []
@@ -415,7 +416,12 @@ class TestFloat16:
         return run
 
     def test_kernels_are_float16_in_the_file_and_float32_when_loaded(self, shapes_run, scenes, tmp_path, detector):
-        assert main([str(shapes_run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)]) == 0
+        assert (
+            main(
+                ["--model", shapes_run, "--name", "half", "--zoo", tmp_path / "zoo", "--float16", "--data-dir", scenes]
+            )
+            == 0
+        )
         version = tmp_path / "zoo" / "presets" / "half" / "1"
         with zipfile.ZipFile(version / "detector.keras") as archive:
             archive.extract("model.weights.h5", tmp_path)
@@ -449,7 +455,9 @@ class TestFloat16:
     def test_a_score_that_changes_is_refused(self, shapes_run, scenes, tmp_path, monkeypatch):
         monkeypatch.setattr("keras_vad.presets.storage.LARGEST_CHANGE", 0.0)
         with pytest.raises(VadError, match="a score of normal video changes by"):
-            main([str(shapes_run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)])
+            main(
+                ["--model", shapes_run, "--name", "half", "--zoo", tmp_path / "zoo", "--float16", "--data-dir", scenes]
+            )
         assert not (tmp_path / "zoo").exists()
 
     def test_a_weight_too_large_is_refused(self, shapes_run, scenes, tmp_path):
@@ -458,10 +466,12 @@ class TestFloat16:
         kernel.assign(np.full(kernel.shape, 1e6, np.float32))
         large.save(shapes_run / "detector.keras")
         with pytest.raises(VadError, match="has a weight too large for float16"):
-            main([str(shapes_run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)])
+            main(
+                ["--model", shapes_run, "--name", "half", "--zoo", tmp_path / "zoo", "--float16", "--data-dir", scenes]
+            )
 
     def test_other_data_is_refused(self, run, scenes, tmp_path):
         config = {**CONFIG, "dataset": "shapes"}
         (run / "config.yaml").write_text(yaml.safe_dump(config))
         with pytest.raises(VadError, match=r"shapes is not what .*run was trained on"):
-            main([str(run), "half", "--zoo", str(tmp_path / "zoo"), "--float16", str(scenes)])
+            main(["--model", run, "--name", "half", "--zoo", tmp_path / "zoo", "--float16", "--data-dir", scenes])

@@ -8,7 +8,9 @@ from PIL import Image
 
 from keras_vad.errors import VadError
 from keras_vad.report.learning import draw_learning_curves, read_losses
-from tools.curves import main
+from tests.command import verb
+
+main = verb("curves")
 
 METRICS = """epoch,learning_rate,phase,reconstruction,clustering,val_reconstruction
 1,0.1,pretraining,1.0,,2.0

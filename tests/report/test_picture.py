@@ -8,7 +8,9 @@ from keras_vad.data.video import ArrayFrames, Labels, Video
 from keras_vad.errors import VadError
 from keras_vad.report import draw_scored_video
 from keras_vad.scoring.series import VideoScores
-from tools.picture import main
+from tests.command import verb
+
+main = verb("picture")
 
 N, HEIGHT, WIDTH = 60, 40, 50
 

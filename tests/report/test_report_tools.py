@@ -11,9 +11,11 @@ import pytest
 from keras_vad.data.shapes import make_shapes
 from keras_vad.errors import VadError
 from keras_vad.models.local_playback import LocalPlaybackRate
+from tests.command import verb
 from tests.report.test_page import data_of
-from tools.evaluate import main as evaluate
-from tools.score import main as score
+
+evaluate = verb("evaluate")
+score = verb("score")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def test_evaluate_writes_a_page_with_its_own_figures(
     assert shown["roc"]["operating"] == pytest.approx([row["false_positive_rate"], row["true_positive_rate"]])
     assert sum(video["scored"] for video in shown["videos"]) == row["frames"]
     before = page.read_bytes()
-    with pytest.raises(VadError, match=r"page\.html exists; choose another file or give --overwrite"):
+    with pytest.raises(VadError, match=r"page\.html exists; pass --overwrite"):
         evaluate(options)
     assert page.read_bytes() == before
 

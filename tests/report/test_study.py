@@ -1,6 +1,6 @@
 """The table and the plots of the study of local_playback."""
 
-import json
+import csv
 
 import pytest
 from PIL import Image
@@ -9,22 +9,33 @@ from keras_vad.errors import VadError
 from keras_vad.report.study import draw_schedule, draw_variants, read_study, study_table
 from tools.study import main
 
+COLUMNS = ["variant", "seed", "weights"]
+COLUMNS += [f"{name}_q{quarter}" for quarter in (1, 2, 3, 4) for name in ("paper", "deployable", "criterion")]
+COLUMNS += ["averaged_paper", "averaged_deployable"]
 
-def training(name, seed, paper, deployable):
-    def end(shift):
-        figures = {"lme4_s1": [paper - shift, deployable - shift], "crit_tile1.25": 80.0 + seed - shift}
-        return {"raw": figures, "ema": {**figures, "lme4_s1": [paper - shift - 1.0, deployable - shift - 1.0]}}
 
-    quarters = [{"step": 10 * q, **end(4 - q)} for q in (1, 2, 3)]
-    return {"name": name, "seed": seed, "params": 1234, "quarters": quarters, **end(0)}
+def training(variant, seed, paper, deployable, averaged=True):
+    """Each quarter is a point better than the one before."""
+    quarters = {}
+    for quarter in (1, 2, 3, 4):
+        for name, end in (("paper", paper), ("deployable", deployable), ("criterion", 80.0 + seed)):
+            quarters[f"{name}_q{quarter}"] = end - (4 - quarter)
+    average = {"averaged_paper": paper - 1, "averaged_deployable": deployable - 1} if averaged else {}
+    return {"variant": variant, "seed": seed, "weights": 1234, **quarters, **average}
+
+
+def write(folder, *trainings):
+    with (folder / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(trainings)
+    return folder
 
 
 @pytest.fixture
 def study(tmp_path):
-    (tmp_path / "variants.json").write_text(json.dumps({"before": {}, "chosen": {"mix": 1.0}}))
-    runs = [training("chosen", 0, 97.0, 98.0), training("before", 0, 90.0, 91.0), training("before", 1, 92.0, 95.0)]
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs))
-    return tmp_path
+    runs = [training("before", 0, 90.0, 91.0), training("before", 1, 92.0, 95.0), training("chosen", 0, 97.0, 98.0)]
+    return write(tmp_path, *runs)
 
 
 def test_the_table_has_means_and_deviations_in_the_order_of_the_variants(study):
@@ -37,15 +48,13 @@ def test_the_table_has_means_and_deviations_in_the_order_of_the_variants(study):
 
 
 def test_a_variant_without_averaged_weights_has_a_dash(study):
-    run = {key: value for key, value in training("chosen", 0, 97.0, 98.0).items() if key != "ema"}
-    (study / "results.jsonl").write_text(json.dumps(run) + "\n")
-    (study / "variants.json").write_text('{"chosen": {}}')
+    write(study, training("chosen", 0, 97.0, 98.0, averaged=False))
     assert study_table(read_study(study)).splitlines()[2] == "| chosen | 1,234 | 1 | 97.0 | 98.0 | – | 80.0 |"
 
 
 def test_figures_of_a_quarter_are_those_of_that_quarter(study):
     before = read_study(study)[0]
-    assert before.figures("raw", 1).tolist() == [[87.0, 88.0], [89.0, 92.0]]
+    assert before.figures(1).tolist() == [[87.0, 88.0], [89.0, 92.0]]
     assert before.criterion(3).tolist() == [79.0, 80.0]
 
 
@@ -69,8 +78,8 @@ def test_a_stale_table_is_told(study, tmp_path, capsys):
 
 
 def test_what_is_missing_is_named(study, tmp_path):
-    (study / "variants.json").write_text(json.dumps({"other": {}}))
-    with pytest.raises(VadError, match="has no training of 'other'"):
+    write(study)
+    with pytest.raises(VadError, match=r"has no training in results\.csv"):
         read_study(study)
     with pytest.raises(VadError, match="cannot be read: No such file"):
         read_study(tmp_path / "nowhere")

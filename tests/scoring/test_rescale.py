@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_vad.errors import VadError
-from keras_vad.scoring.rescale import RESCALINGS, SLIDING_FRAMES, rescale, sliding_min_max
+from keras_vad.scoring.rescale import RESCALINGS, SLIDING_FRAMES, RescaledPart, rescale, rescaled_sum, sliding_min_max
 
 errors = arrays(np.float64, st.integers(1, 150), elements=st.floats(0, 1e3, allow_subnormal=False))
 
@@ -79,6 +79,14 @@ def test_does_not_depend_on_the_unit(scores: np.ndarray, factor: float) -> None:
         return
     for method in ("max", "min_max", "inverse_min_max"):
         np.testing.assert_allclose(rescale(scores * factor, method), rescale(scores, method), atol=1e-6)
+
+
+def test_parts_are_rescaled_before_they_are_added() -> None:
+    scores = {"small": np.array([1e-3, 3e-3, 2e-3]), "large": np.array([0.0, 0.5, 1.0])}
+    parts = [RescaledPart("small", 0.5, "min_max"), RescaledPart("large", 2.0, "none")]
+    np.testing.assert_allclose(rescaled_sum(scores, parts), [0.0, 1.5, 2.25])
+    with pytest.raises(VadError, match="there is no score 'medium' to rescale; there are small, large"):
+        rescaled_sum(scores, [RescaledPart("medium", 1.0, "none")])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import signal
 import socket
@@ -13,8 +12,9 @@ from client_server import BlockingClient, Proxy
 from keras_vad_client import VadClient
 from tiny_detector import export_tiny
 
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
+from tests.environment import PATHS, ROOT
 
 MODELS_CONFIG = """\
 model_config_list {{
@@ -22,8 +22,6 @@ model_config_list {{
   config {{ name: "other" base_path: "{root}/other" model_platform: "tensorflow" }}
 }}
 """
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -93,12 +91,12 @@ def start(request):
 
 
 class ToolServer:
-    """`tools/serve.py` in a process of its own."""
+    """`keras-vad serve` in a process of its own."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tools" / "serve.py"), *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": PATHS},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -138,14 +136,6 @@ def tool_server():
         if server.process.poll() is None:
             server.process.kill()
             server.process.communicate()
-
-
-@pytest.fixture(scope="session")
-def score_tool():
-    spec = importlib.util.spec_from_file_location("score_tool", ROOT / "tools" / "score.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

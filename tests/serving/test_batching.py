@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 from tiny_detector import Sleeper
 
-from serving.batching import Batcher
-from serving.config import BatchingOptions
-from serving.models import ServedModel
-from serving.status import RequestError
+from keras_vad_server.batching import Batcher
+from keras_vad_server.config import BatchingOptions
+from keras_vad_server.models import ServedModel
+from keras_vad_server.status import RequestError
 
 
 class Rows(tf.Module):

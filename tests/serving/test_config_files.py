@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from keras_vad.errors import VadError
-from serving import config
-from serving.config import ModelSettings, VersionPolicy
+from keras_vad_server import config
+from keras_vad_server.config import ModelSettings, VersionPolicy
 
 MODEL = 'name: "tiny" base_path: "{base}" model_platform: "tensorflow"'
 

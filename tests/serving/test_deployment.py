@@ -10,9 +10,11 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from keras_vad.errors import VadError
-from serving.deployment import batching_parameters
-from serving.protos import BatchingParameters, MonitoringConfig, SSLConfig
-from tools.serving_config import main
+from keras_vad_server.deployment import batching_parameters
+from keras_vad_server.protos import BatchingParameters, MonitoringConfig, SSLConfig
+from tests.command import verb
+
+main = verb("serving-config")
 
 SMALL = {"height": 64, "width": 96, "channels": 1, "length": 16, "chunk_length": 64}
 LARGE = {"height": 256, "width": 256, "channels": 3, "length": 16, "chunk_length": 64}
@@ -190,5 +192,5 @@ def test_what_does_not_fit_is_refused_before_a_file_is_written(zoo, arguments, m
 
 
 def test_an_empty_zoo(tmp_path):
-    with pytest.raises(VadError, match=r"holds no models; export one with tools/export.py"):
+    with pytest.raises(VadError, match=r"holds no models; export one with keras-vad export"):
         configure(tmp_path)

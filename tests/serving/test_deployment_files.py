@@ -15,14 +15,15 @@ import yaml
 from google.protobuf import text_format
 from shape import check
 
-from serving.deployment import config_text, model_server_config
-from serving.protos import MonitoringConfig
+from keras_vad_server.deployment import CONFIG_FILES, config_text, model_server_config
+from keras_vad_server.protos import MonitoringConfig
 
-SERVING = Path(__file__).parents[2] / "serving"
-COMPOSE = yaml.safe_load((SERVING / "compose.yaml").read_text("utf-8"))
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "serving" / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 OBJECTS = [
     document
-    for file in sorted((SERVING / "kubernetes").glob("*.yaml"))
+    for file in sorted((DEPLOY / "kubernetes").glob("*.yaml"))
     for document in yaml.safe_load_all(file.read_text("utf-8"))
 ]
 
@@ -250,7 +251,7 @@ def test_ports_agree():
     for probe in ("startupProbe", "livenessProbe"):
         assert CONTAINER_SPEC[probe]["tcpSocket"]["port"] in ports
     annotations = DEPLOYMENT["spec"]["template"]["metadata"]["annotations"]
-    monitoring = text_format.Parse((SERVING / "config" / "monitoring.config").read_text("utf-8"), MonitoringConfig())
+    monitoring = text_format.Parse((CONFIG_FILES / "monitoring.config").read_text("utf-8"), MonitoringConfig())
     assert annotations["prometheus.io/port"] == str(ports["rest"])
     assert annotations["prometheus.io/path"] == monitoring.prometheus_config.path
     assert monitoring.prometheus_config.enable
@@ -288,11 +289,12 @@ def test_objects_select_the_pods():
 
 
 def test_the_page_names_files_that_exist():
-    page = (SERVING.parent / "docs" / "deployment.md").read_text("utf-8")
+    page = (ROOT / "docs" / "deployment.md").read_text("utf-8")
     named = set(re.findall(r"\bserving/[\w./-]*\w", page))
-    made = {"serving/config/models.config", "serving/config/batching.config", "serving/config/ssl.config"}
-    assert made < named
-    assert {path for path in named - made if not (SERVING.parent / path).exists()} == set()
+    made = {f"serving/deploy/config/{name}.config" for name in ("models", "batching", "ssl")}
+    copied = {f"serving/deploy/config/{file.name}" for file in CONFIG_FILES.iterdir()}
+    assert made | copied | {"serving/deploy/config"} <= named
+    assert {path for path in named - made - copied - {"serving/deploy/config"} if not (ROOT / path).exists()} == set()
     assert f"docker run --rm {SERVER['image']}" in page
     for name in re.findall(r"(?:secret generic|create configmap|deployment/)\s*([\w-]+)", page):
         sources = [volume.get("configMap", {}).get("name") for volume in POD_SPEC["volumes"]]
@@ -339,7 +341,7 @@ def ready(tmp_path):
     assert SERVER["healthcheck"]["test"][0] == "CMD"
     command = SERVER["healthcheck"]["test"][1:]
     assert CONTAINER_SPEC["readinessProbe"]["exec"]["command"] == command == ["bash", "/config/ready.sh"]
-    (tmp_path / "ready.sh").write_bytes((SERVING / "config" / "ready.sh").read_bytes())
+    (tmp_path / "ready.sh").write_bytes((CONFIG_FILES / "ready.sh").read_bytes())
     config = model_server_config({"street": [2, 9], "gate-2.x": [1]}, "/models")
     (tmp_path / "models.config").write_text(config_text(config, "made"))
 
@@ -376,5 +378,5 @@ def test_not_ready_without_a_server_or_a_model(ready, tmp_path):
 
 
 def test_the_script_asks_the_port_that_the_server_listens_on():
-    default = re.search(r"port=\$\{1:-(\d+)\}", (SERVING / "config" / "ready.sh").read_text("utf-8"))
+    default = re.search(r"port=\$\{1:-(\d+)\}", (CONFIG_FILES / "ready.sh").read_text("utf-8"))
     assert default[1] == flags(SERVER["command"])["rest_api_port"]

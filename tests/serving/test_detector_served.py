@@ -9,11 +9,14 @@ from keras_vad_client.chunks import Chunk
 from PIL import Image
 
 import keras_vad
+from keras_vad.artifacts.saved_model import export
 from keras_vad.errors import VadError
-from keras_vad.export import export
 from keras_vad.scoring.calibrate import calibration_knots
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
+from tests.command import verb
+
+score = verb("score")
 
 
 def video(n, seed=0):
@@ -26,7 +29,7 @@ def detector(request):
         "adv3dcae",
         image_size=(32, 48),
         window_length=8,
-        window_stride=request.param,
+        hop=request.param,
         channels=(2, 4, 4),
         discriminator_channels=(2, 2, 2),
     )
@@ -99,14 +102,14 @@ def test_same_maps_as_in_process(detector, target):
     np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-4, atol=1e-6)
 
 
-def test_score_tool_writes_the_same_file_both_ways(zoo, target, score_tool, tmp_path):
+def test_score_tool_writes_the_same_file_both_ways(zoo, target, tmp_path):
     folder = tmp_path / "clip"
     folder.mkdir()
     for number, frame in enumerate(video(30)):
         Image.fromarray(frame).save(folder / f"{number:03d}.png")
     served, in_process = tmp_path / "served.csv", tmp_path / "in_process.csv"
-    assert score_tool.main([str(folder), "--server", target, "--model", "noise", "--csv", str(served)]) == 0
-    assert score_tool.main([str(folder), "--zoo", str(zoo), "--model", "noise", "--csv", str(in_process)]) == 0
+    assert score([str(folder), "--server", target, "--model", "noise", "--csv", str(served)]) == 0
+    assert score([str(folder), "--zoo", str(zoo), "--model", "noise", "--csv", str(in_process)]) == 0
     found, expected = (np.genfromtxt(path, delimiter=",", skip_header=1) for path in (served, in_process))
     assert found.shape == (30, 5)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -119,7 +122,7 @@ def test_a_chunk_shorter_than_the_window_is_refused_by_the_graph(target):
             client._ask(request, client._closed)
 
 
-def test_score_tool_without_such_a_model(zoo, score_tool, tmp_path):
+def test_score_tool_without_such_a_model(zoo, tmp_path):
     Image.fromarray(video(1)[0]).save(tmp_path / "0.png")
     with pytest.raises(VadError, match="there is no detector 'nope'"):
-        score_tool.main([str(tmp_path), "--zoo", str(zoo), "--model", "nope", "--csv", str(tmp_path / "s.csv")])
+        score([str(tmp_path), "--zoo", str(zoo), "--model", "nope", "--csv", str(tmp_path / "s.csv")])

@@ -6,8 +6,7 @@ import pytest
 from tiny_detector import WINDOW
 
 from keras_vad.errors import VadError
-from serving.load_test import Load, load_test
-from tools import benchmark
+from tools.load_test import Load, load_test, main
 
 
 def test_streams_lose_no_frame_and_figures_add_up(zoo):
@@ -24,7 +23,7 @@ def test_streams_lose_no_frame_and_figures_add_up(zoo):
 def test_cameras_at_a_rate_are_not_asked_faster(zoo, capsys):
     options = ["--zoo", str(zoo), "--streams", "2", "--seconds", "3", "--fps", "20", "--chunk", "16"]
     options += ["--in-process-seconds", "0.5"]
-    assert benchmark.main(["serving", "--model", "other", *options]) == 0
+    assert main(["--model", "other", *options]) == 0
     result = json.loads(capsys.readouterr().out)
     assert 2 * 20 * 2 < result["frames"] <= 2 * (20 * 3 + 2) and result["lost_frames"] == 0
 

@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf import json_format, text_format
 
-from serving.protos import BatchingParameters, MonitoringConfig, PrometheusConfig, SSLConfig
+from keras_vad_server.protos import BatchingParameters, MonitoringConfig, PrometheusConfig, SSLConfig
 
 # field: (number, type), read off the .proto files of github.com/tensorflow/serving.
 INT64_VALUE, STRING_VALUE = "google.protobuf.Int64Value", "google.protobuf.StringValue"

@@ -5,7 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +13,12 @@ from keras_vad_client import VadClient
 from PIL import Image
 from tiny_detector import WINDOW
 
+from keras_vad.cli import score as score_verb
 from keras_vad.errors import VadError
+from tests.command import verb
+from tests.environment import PATHS, ROOT
 
-ROOT = Path(__file__).parents[2]
+score = verb("score")
 
 
 def video(n=40, size=WINDOW.size, seed=0):
@@ -32,10 +35,10 @@ def frames_folder(tmp_path_factory):
 
 
 class TestScoreTool:
-    def test_writes_every_frame(self, score_tool, target, frames_folder, tmp_path, capsys):
+    def test_writes_every_frame(self, target, frames_folder, tmp_path, capsys):
         out = tmp_path / "scores.csv"
         argv = [str(frames_folder), "--server", target, "--model", "tiny", "--csv", str(out)]
-        assert score_tool.main(argv) == 0
+        assert score(argv) == 0
         assert capsys.readouterr().out == f"{out}: 20 frames scored, 0 with an alarm.\n"
         with out.open() as file:
             rows = list(csv.DictReader(file))
@@ -49,55 +52,55 @@ class TestScoreTool:
         assert {row["time_s"] for row in rows} == {""}
         assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
 
-    def test_writes_a_page_and_an_overlay_with_served_maps(self, score_tool, target, frames_folder, tmp_path):
+    def test_writes_a_page_and_an_overlay_with_served_maps(self, target, frames_folder, tmp_path):
         page, overlay = tmp_path / "page.html", tmp_path / "overlay.mp4"
         argv = [str(frames_folder), "--server", target, "--model", "tiny", "--report", str(page)]
-        assert score_tool.main([*argv, "--overlay", str(overlay)]) == 0
+        assert score([*argv, "--overlay", str(overlay)]) == 0
         assert '"maps":{"rows":' in page.read_text("utf-8")
         assert overlay.stat().st_size > 1000
 
-    def test_maps_are_kept_reduced(self, score_tool, target, frames_folder):
+    def test_maps_are_kept_reduced(self, target, frames_folder):
         from keras_vad.data.video import open_video
         from keras_vad.scoring.maps import reduce_maps
 
         source = open_video(frames_folder)
-        scores, _ = score_tool._score_served(source, target, "tiny", 60.0, (4, 3))
+        scores, _ = score_verb._score_served(source, target, "tiny", 60.0, (4, 3))
         with VadClient(target, "tiny") as client:
             maps = client.score(source.frames, maps=True).maps
         np.testing.assert_array_equal(scores.maps, reduce_maps(maps, (4, 3)))
 
-    def test_nobody_listens(self, score_tool, frames_folder, tmp_path, free_port):
+    def test_nobody_listens(self, frames_folder, tmp_path, free_port):
         server = f"127.0.0.1:{free_port}"
         argv = [str(frames_folder), "--server", server, "--model", "tiny", "--csv", str(tmp_path / "scores.csv")]
         with pytest.raises(VadError, match=rf"^no server answers at {server} \(.*start one there"):
-            score_tool.main(argv)
+            score(argv)
 
-    def test_times_and_alarms(self, score_tool, tmp_path):
+    def test_times_and_alarms(self, tmp_path):
         from keras_vad.scoring.series import VideoScores
 
         scores = VideoScores(np.array([16, 17]), np.float32([1.5, 0.1]), np.float32([0.75, 0.5]))
-        score_tool.write_csv(tmp_path / "scores.csv", scores, fps=25.0)
+        score_verb.write_csv(tmp_path / "scores.csv", replace(scores, time_s=scores.frame_index / 25))
         assert (tmp_path / "scores.csv").read_text() == (
             "frame,time_s,raw_score,score,alarm\n16,0.640,1.5,0.75,1\n17,0.680,0.100000001,0.5,0\n"
         )
 
-    def test_keeps_an_existing_file(self, score_tool, target, frames_folder, tmp_path):
+    def test_keeps_an_existing_file(self, target, frames_folder, tmp_path):
         out = tmp_path / "scores.csv"
         out.write_text("mine")
         argv = [str(frames_folder), "--server", target, "--model", "tiny", "--csv", str(out)]
         with pytest.raises(VadError, match=r"scores\.csv exists; pass --overwrite"):
-            score_tool.main(argv)
+            score(argv)
         assert out.read_text() == "mine"
-        assert score_tool.main([*argv, "--overwrite"]) == 0
+        assert score([*argv, "--overwrite"]) == 0
         assert out.read_text().startswith("frame,")
 
-    def test_a_failed_run_writes_nothing(self, score_tool, target, frames_folder, tmp_path):
+    def test_a_failed_run_writes_nothing(self, target, frames_folder, tmp_path):
         argv = [str(frames_folder), "--server", target, "--model", "nope", "--csv", str(tmp_path / "s.csv")]
         with pytest.raises(VadError, match="has no model 'nope'"):
-            score_tool.main(argv)
+            score(argv)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_full_disk_leaves_nothing(self, score_tool, tmp_path):
+    def test_a_full_disk_leaves_nothing(self, tmp_path):
         from keras_vad.scoring.series import VideoScores
 
         scores = VideoScores(np.arange(9), np.zeros(9, np.float32), np.zeros(9, np.float32))
@@ -106,7 +109,7 @@ class TestScoreTool:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
         try:
             with pytest.raises(VadError, match=r"scores\.csv cannot be written \(File too large\)"):
-                score_tool.write_csv(tmp_path / "scores.csv", scores, fps=None)
+                score_verb.write_csv(tmp_path / "scores.csv", scores)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)
@@ -122,6 +125,6 @@ class TestScoreTool:
             "    print([name for name in ('tensorflow', 'grpc', 'numpy') if name in sys.modules])\n"
         )
         result = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code], env={"PYTHONPATH": PATHS}, capture_output=True, text=True, check=True
         )
         assert result.stdout.splitlines()[-1] == "[]"

@@ -22,8 +22,8 @@ from tensorflow_serving.apis import (
 from tiny_detector import WINDOW, Sleeper, export_tiny, reference_scores
 
 from keras_vad.errors import VadError
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
 
 Code = grpc.StatusCode
 

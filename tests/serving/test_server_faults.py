@@ -16,8 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 from tiny_detector import Sleeper, reference_scores
 
-from serving.config import BatchingOptions
-from serving.store import ModelStore
+from keras_vad_server.config import BatchingOptions
+from keras_vad_server.store import ModelStore
 
 Code = grpc.StatusCode
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tensorflow.core.framework import tensor_pb2
 
-from serving.status import RequestError
-from serving.tensors import array_of, dtype_name, proto_of
+from keras_vad_server.status import RequestError
+from keras_vad_server.tensors import array_of, dtype_name, proto_of
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_])

@@ -18,10 +18,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from keras_vad.errors import VadError
-from serving import config
-from serving.metrics import Metrics, MetricsServer
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server import config
+from keras_vad_server.metrics import Metrics, MetricsServer
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
 
 Code = grpc.StatusCode
 

@@ -20,11 +20,13 @@ from tensorflow_serving.apis import (
 )
 
 from keras_vad.errors import VadError
-from serving.config import ModelSettings, VersionPolicy, read_models
-from serving.models import WARM_UP_FILE, ServedModel
-from serving.status import RequestError
-from serving.store import ModelStore
-from tools import serving_config
+from keras_vad_server.config import ModelSettings, VersionPolicy, read_models
+from keras_vad_server.models import WARM_UP_FILE, ServedModel
+from keras_vad_server.status import RequestError
+from keras_vad_server.store import ModelStore
+from tests.command import verb
+
+serving_config = verb("serving-config")
 
 Code = grpc.StatusCode
 
@@ -105,7 +107,7 @@ class TestPolling:
         def stale(folder):
             raise OSError(errno.ESTALE, "Stale file handle")
 
-        monkeypatch.setattr("serving.store._numbered", stale)
+        monkeypatch.setattr("keras_vad_server.store._numbered", stale)
         store.poll()
         assert store.versions("tiny") == [9]
 
@@ -209,7 +211,7 @@ class TestPolicies:
 
         def settings():
             folders = {"--zoo": own_zoo, "--base-path": own_zoo, "--output": own_zoo.parent / "config"}
-            assert serving_config.main([str(word) for pair in folders.items() for word in pair]) == 0
+            assert serving_config([str(word) for pair in folders.items() for word in pair]) == 0
             return read_models(own_zoo.parent / "config" / "models.config", own_zoo)
 
         store = ModelStore(own_zoo, settings(), any_labels=True)

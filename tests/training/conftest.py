@@ -1,14 +1,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from keras_vad.data.shapes import make_shapes
-from tests.fresh_process import run_script
+from keras_vad.testing.fresh_process import run_script
+from tests.environment import PATHS, ROOT
 
-ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "train.py"
 
 # A model and a schedule that train in a second.
@@ -64,7 +63,7 @@ def start_training(tmp_path, cache_folder):
             subprocess.Popen(
                 [sys.executable, str(TOOL), *arguments],
                 cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_VAD_CACHE": str(cache_folder)},
+                env={**os.environ, "PYTHONPATH": PATHS, "KERAS_VAD_CACHE": str(cache_folder)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

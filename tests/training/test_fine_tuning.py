@@ -13,18 +13,20 @@ import pytest
 import yaml
 
 import keras_vad
-from keras_vad.card import training_of_run
+from keras_vad.artifacts.run_folder import RunFolder
 from keras_vad.data import hold_out, open_dataset
 from keras_vad.errors import VadError
 from keras_vad.presets.index import PresetFile, read_index
 from keras_vad.presets.publish import publish
+from keras_vad.presets.resolve import Origin, resolve
+from keras_vad.training.pretrained import Pretrained, load_pretrained
 from keras_vad.training.recipe import Recipe
 from keras_vad.training.run import RunOptions, check_same_run
-from keras_vad.training.source import Source, open_source
-from keras_vad.zoo import Origin, origin_of
+from tests.command import verb
 from tests.data.media import colour_frames, write_images
 from tests.models.test_contract import TINY
-from tools.train import main
+
+main = verb("train")
 
 RECIPE = Recipe.from_dict(
     {
@@ -86,7 +88,7 @@ def tune(tmp_path, camera, source, cache_folder, monkeypatch, determinism_off):
     """The arguments of fine-tuning on it, from the run, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_VAD_CACHE", str(cache_folder))
-    monkeypatch.setenv("KERAS_VAD_SOURCES", "")
+    monkeypatch.setenv("KERAS_VAD_STORES", "")
     return ["--from", str(source), "--dataset", "folder", "--data-dir", str(camera)]
 
 
@@ -119,7 +121,7 @@ def test_what_was_learned_is_kept_and_what_depends_on_the_camera_is_new(tmp_path
     sha256 = hashlib.sha256((tmp_path / "street.keras").read_bytes()).hexdigest()
     assert found == {"name": "street", "version": None, "sha256": sha256}
     assert "starting from street\n" in (tmp_path / "run" / "train.log").read_text()
-    assert training_of_run(tmp_path / "run")["from"] == found  # for the card
+    assert RunFolder(tmp_path / "run").training()["from"] == found  # for the card
 
 
 def test_a_killed_run_resumes_as_another_would(tmp_path, tune):
@@ -176,18 +178,18 @@ def test_a_run_does_not_go_on_from_other_weights(tmp_path, tune, source):
         run_dir=tmp_path / "run",
         output=None,
         name="street_folder",
-        source=open_source(source),
+        pretrained=load_pretrained(resolve(source)),
     )
     stored = {**started.to_dict(), "data_fingerprint": dataset.fingerprint()}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(stored))))
     check_same_run(started, dataset)
     with pytest.raises(VadError, match=r"/run has from \{'name': 'street', .* but now it is"):
-        check_same_run(dataclasses.replace(started, source=open_source(copy)), dataset)
+        check_same_run(dataclasses.replace(started, pretrained=load_pretrained(resolve(copy))), dataset)
 
 
 def test_the_recipe_is_that_of_the_source_for_half_as_long_and_slower(source, tmp_path):
-    opened = open_source(source)
+    opened = load_pretrained(resolve(source))
     recipe = opened.fitted(opened.recipe(["data.fps=10", "training.batch_size=3", "model.learning_rate=0.5"]))
     training = {"epochs": 2, "learning_rate_factor": 0.3, "batch_size": 3}
     fresh = {"precision": "float32", "false_alarms_per_hour": None}
@@ -197,6 +199,7 @@ def test_the_recipe_is_that_of_the_source_for_half_as_long_and_slower(source, tm
         "data": {**before["data"], "fps": 10},
         "training": {**before["training"], **fresh, **training},
         "scoring": {"smoothing": 7},
+        "health": {},
     }
     assert opened.config.items() >= RECIPE.model.items()
     assert "name" not in opened.config
@@ -205,14 +208,14 @@ def test_the_recipe_is_that_of_the_source_for_half_as_long_and_slower(source, tm
     copy = Path(shutil.copytree(source, tmp_path / "again"))
     config = {**config_of(copy), **recipe.to_dict(), "from": opened.origin.to_dict()}
     (copy / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config))))
-    assert open_source(copy).recipe().training == recipe.training
+    assert load_pretrained(resolve(copy)).recipe().training == recipe.training
 
 
 def test_every_phase_gets_an_epoch_and_a_method_without_epochs_its_own():
     def epochs(key, training):
         phases = keras_vad.build(key, **TINY[key].config).phases()
         origin = Origin("some", None, "0", {"options": {"training": training}})
-        return Source(origin, key, TINY[key].config, phases, []).recipe().training.epochs
+        return Pretrained(origin, key, TINY[key].config, phases, []).recipe().training.epochs
 
     assert epochs("st_dissociation", {"epochs": 4}) == 3  # pretraining, networks, centres
     assert epochs("st_dissociation", {"epochs": 9}) == 5
@@ -222,15 +225,15 @@ def test_every_phase_gets_an_epoch_and_a_method_without_epochs_its_own():
 def test_origins_of_presets_models_runs_and_files(tmp_path, tune, source):
     publish(source, tmp_path / "zoo", "corner")
     preset = read_index(tmp_path / "zoo")[0]
-    trained = training_of_run(source)
+    trained = RunFolder(source).training()
     expected = Origin("corner", 1, preset.file("detector.keras").sha256, trained)
-    assert origin_of("corner") == origin_of("corner/1") == expected
+    assert resolve("corner").origin == resolve("corner/1").origin == expected
     assert str(expected) == "corner/1"
     assert preset.file("detector.keras") == PresetFile.of(source / "detector.keras")
-    assert origin_of(source) == Origin("street", None, expected.sha256, trained)
+    assert resolve(source).origin == Origin("street", None, expected.sha256, trained)
     shutil.copy(source / "detector.keras", tmp_path / "single.keras")
-    assert origin_of("single.keras") == Origin("single", None, expected.sha256, None)
-    assert open_source("corner").recipe() == open_source(source).recipe()
+    assert resolve("single.keras").origin == Origin("single", None, expected.sha256, None)
+    assert load_pretrained(resolve("corner")).recipe() == load_pretrained(resolve(source)).recipe()
 
 
 @pytest.mark.parametrize(
@@ -247,7 +250,7 @@ def test_origins_of_presets_models_runs_and_files(tmp_path, tune, source):
         (["--set", "training.speed=3"], "the training of street has no option training.speed; "),
         (["--set", "training.learning_rate_factor=0"], "training.learning_rate_factor is 0.0, but must be above 0."),
         (["--epochs", "0"], "training.epochs is 0, but must be at least 1."),
-        (["--recipe", "compact"], "there is no recipe 'conv_ae_folder_compact'; "),
+        (["--recipe", "compact"], "there is no recipe 'conv_ae_folder_compact' (did you mean "),
         (["--from", "nowhere"], "there is no detector 'nowhere': "),
     ],
 )
@@ -262,8 +265,6 @@ def test_a_model_that_does_not_say_how_it_was_trained_needs_a_recipe(tmp_path, t
     assert refusal("--from", "single.keras", *tune[2:]) == told
 
 
-def test_a_model_or_a_source_is_needed(tune, capsys):
-    with pytest.raises(SystemExit) as caught:
+def test_a_method_or_a_trained_model_is_needed(tune):
+    with pytest.raises(VadError, match="give --model METHOD, or --from NAME to start from a trained model"):
         main(tune[2:])
-    assert caught.value.code == 2
-    assert "--model or --from is required" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def made(tmp_path):
             )
             return cache.get(Video(name, ArrayFrames(frames)), (2, 2))
 
-        defaults = {"batch_size": 2, "strides": (1,), "hop": 1, "most_steps": None, "validation_steps": 1, "seed": 3}
+        defaults = {"batch_size": 2, "speeds": (1,), "hop": 1, "steps": None, "validation_steps": 1, "seed": 3}
         return PhaseBatches(
             Halving(),
             [video("a", 0, 8), video("b", 50, 6)],
@@ -82,6 +82,18 @@ def test_two_kinds_of_windows_are_drawn_apart_and_each_is_seen_whole(made):
     assert firsts(short for short, _ in epochs[0]) != firsts(long for _, long in epochs[0])
     resumed = list(batches(phase, 1, 4))
     assert [firsts([long]) for _, long in resumed] == [firsts([long]) for _, long in epochs[1][4:]]
+
+
+def test_an_epoch_longer_than_a_pass_goes_round_again(made):
+    phase = TrainingPhase("all", 1)
+    batches = made(steps=9)
+    assert (batches.steps(phase), batches.available(phase)) == (9, 6)
+    shown = [one for epoch in range(2) for one in firsts(batches(phase, epoch, 0))]
+    every = sorted([*range(7), *range(50, 55)])
+    for one_pass in range(3):
+        assert sorted(np.ravel(shown[one_pass * 6 : one_pass * 6 + 6])) == every
+    assert shown[:6] != shown[6:12]
+    assert firsts(batches(phase, 1, 4)) == shown[13:]
 
 
 def test_frames_are_encoded_once_when_a_phase_begins(made, tmp_path):

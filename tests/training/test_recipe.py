@@ -43,11 +43,11 @@ def test_an_empty_recipe_is_the_defaults(recipe_file):
 
 def test_values_are_read_and_overridden(recipe_file):
     path = recipe_file("model: {channels: [4, 8], noise: gaussian}\ntraining: {epochs: 3, batch_size: 8}\n")
-    overrides = ["model.noise=null", "model.learning_rate=1e-4", "training.epochs=5", "data.strides=[1, 2]"]
+    overrides = ["model.noise=null", "model.learning_rate=1e-4", "training.epochs=5", "data.speeds=[1, 2]"]
     recipe = load_recipe(path, overrides)
     assert recipe.model == {"channels": (4, 8), "noise": None, "learning_rate": 1e-4}
     assert (recipe.training.epochs, recipe.training.batch_size) == (5, 8)
-    assert recipe.data.strides == (1, 2)
+    assert recipe.data.speeds == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_forms_of_set(recipe_file, text, value):
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize(("text", "strides"), [("2", (2,)), ("[1, 2, 3]", (1, 2, 3))])
-def test_one_stride_is_a_list_of_one(recipe_file, text, strides):
-    assert load_recipe(recipe_file(""), [f"data.strides={text}"]).data.strides == strides
+@pytest.mark.parametrize(("text", "speeds"), [("2", (2,)), ("[1, 2, 3]", (1, 2, 3))])
+def test_one_stride_is_a_list_of_one(recipe_file, text, speeds):
+    assert load_recipe(recipe_file(""), [f"data.speeds={text}"]).data.speeds == speeds
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_one_stride_is_a_list_of_one(recipe_file, text, strides):
         ("data: {train_frames: 0}", "data.train_frames is 0, but must be at least 1"),
         ("data: {train_frames: 2.5}", "data.train_frames is 2.5, but must be of type int"),
         ("data: {hop: 0}", "data.hop is 0, but must be at least 1"),
-        ("data: {strides: [1, fast]}", r"data.strides is \[1, 'fast'\], but must be a list of whole numbers"),
-        ("data: {strides: []}", r"data.strides is \[\], but must be a list of whole numbers"),
+        ("data: {speeds: [1, fast]}", r"data.speeds is \[1, 'fast'\], but must be a list of whole numbers"),
+        ("data: {speeds: []}", r"data.speeds is \[\], but must be a list of whole numbers"),
         ("training: {precision: half}", "training.precision is 'half', but must be one of float32, mixed_bfloat16"),
         ("training: {schedule: linear}", "training.schedule is 'linear', but must be one of constant, cosine"),
         ("[1, 2]", r"must hold sections \(model, data, training, scoring, health\), but holds \[1, 2\]"),

@@ -9,7 +9,9 @@ import pytest
 from keras_vad.data import make_shapes
 from keras_vad.errors import VadError
 from keras_vad.training.seeds import averaged
-from tools.train import main
+from tests.command import verb
+
+main = verb("train")
 
 
 @pytest.mark.usefixtures("determinism_off")

@@ -16,7 +16,11 @@ import yaml
 import keras_vad
 from keras_vad.data import open_dataset
 from keras_vad.errors import VadError
-from tools.train import main as train
+from keras_vad.models.registry import get_method
+from keras_vad.training.run import _only_one_in
+from tests.command import verb
+
+train = verb("train")
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +71,7 @@ def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
 
     code, _, error = run_training_tool([*common, "--run-dir", "killed", "--resume", "--no-export"])
     assert code == 0, error
-    code, output, error = run_training_tool([*common, "--run-dir", "whole", "--output", "zoo"])
+    code, output, error = run_training_tool([*common, "--run-dir", "whole", "--zoo", "zoo"])
     assert code == 0, error
 
     assert_equal_weights(weights(run), weights(tmp_path / "whole"))
@@ -98,6 +102,11 @@ def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
     )
     found = refusal([*common, *whole, "--resume", "--set", "model.noise=null"])
     assert found.startswith(f"the run in {tmp_path}/whole has model {{")
+    with _only_one_in(tmp_path / "whole"):
+        assert refusal([*common, *whole, "--resume"]) == (
+            f"another process trains in {tmp_path}/whole; wait for it, stop it, or choose another folder with "
+            "--run-dir."
+        )
 
 
 def check_run_folder(run, shapes):
@@ -113,11 +122,13 @@ def check_run_folder(run, shapes):
     assert config["data_fingerprint"] == open_dataset("shapes", shapes).fingerprint()
     assert set(config["versions"]) == {"keras_vad", "tensorflow", "keras", "numpy", "python"}
     assert config["git"]
+    assert config["command"].startswith("keras-vad train --model adv3dcae ")
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     names = {"reconstruction", "adversarial", "discriminator"}
-    assert set(rows[0]) == {"epoch", *names, *(f"val_{name}" for name in names), "phase", "learning_rate"}
+    health = {f"health_{name}" for name in get_method("adv3dcae").health_figures}
+    assert set(rows[0]) - health == {"epoch", *names, *(f"val_{name}" for name in names), "phase", "learning_rate"}
     assert float(rows[1]["reconstruction"]) < float(rows[0]["reconstruction"])
     report = json.loads((run / "report.json").read_text())
     assert report["epochs"] == 2
@@ -175,7 +186,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--model", "adv4dcae"], "there is no model 'adv4dcae'; the models are .*adv3dcae, "),
+        (["--model", "adv4dcae"], "there is no method 'adv4dcae' .*the methods are .*adv3dcae, "),
         (["--dataset", "circles"], "there is no data set 'circles'; choose one of shapes, ucsdped1"),
         (
             ["--data-dir", "nowhere"],
@@ -189,9 +200,9 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
         (["--set", "model.window_length=four"], "window_length of adv3dcae is 'four', but must be of type int"),
         (
             ["--set", "model.window_length=64"],
-            r"the held-out videos \(Train003\) are shorter than the model's 64 frames",
+            r"none of the held-out videos serves: Train003 \(20 frames, but a window spans 64\); give longer videos",
         ),
-        (["--set", "data.strides=[0]"], r"data.strides is \[0\], but must be a list of whole numbers of at least 1"),
+        (["--set", "data.speeds=[0]"], r"data.speeds is \[0\], but must be a list of whole numbers of at least 1"),
         (
             ["--set", "data.train_frames=61"],
             "data.train_frames is 61, but the training videos .* have 60 frames; ask for",
@@ -204,7 +215,7 @@ def test_a_refused_run_is_one_sentence_and_exit_code_2(tmp_path, arguments, run_
         (["--epochs", "0"], "training.epochs is 0, but must be at least 1"),
         (["--batch-size", "0"], "training.batch_size is 0, but must be at least 1"),
         (["--batch-size", "100"], "the videos hold 51 windows, but a batch has 100"),
-        (["--devices", "0"], "devices is 0, but must be at least 1"),
+        (["--devices", "0"], "argument --devices: it is 0, but must be a whole number of at least 1"),
         (["--strategy", "none", "--devices", "2"], "strategy none uses one device, but 2 were asked for"),
         (["--precision", "mixed_float16"], "precision mixed_float16 needs a GPU"),
         (["--name", "a/b"], "the model name 'a/b' does not serve"),
@@ -230,8 +241,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 def test_help_does_not_load_tensorflow():
     script = (
         "import sys\n"
-        "from tools.train import main\n"
-        "try: main(['--help'])\n"
+        "from keras_vad.cli.main import execute\n"
+        "try: execute(['train', '--help'])\n"
         "finally: assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
@@ -254,4 +265,5 @@ def test_more_devices_than_windows_in_a_batch(tmp_path, arguments, run_training_
 def test_an_unknown_choice_names_the_choices(run_training_tool, arguments, option):
     code, _, error = run_training_tool([*arguments(), option, "fast"])
     assert code == 2
-    assert "invalid choice: 'fast'" in error
+    assert "'fast'" in error
+    assert "none" in error or "float32" in error

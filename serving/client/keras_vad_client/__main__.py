@@ -1,4 +1,4 @@
-"""The command line: ``python -m keras_vad_client score VIDEO --target HOST:PORT --model NAME``."""
+"""The command line: ``python -m keras_vad_client score VIDEO --server HOST:PORT --model NAME``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_vad_client.errors import VadClientError
 from keras_vad_client.events import MERGE_WITHIN, EventTracker
 from keras_vad_client.results import FrameScore
 from keras_vad_client.tls import Tls
-from keras_vad_client.video import Source
+from keras_vad_client.video import FrameSource
 from keras_vad_client.webhook import Webhook
 
 
@@ -34,13 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Print the events of a video, one JSON object a line, as they happen."""
-    source = Source(args.video)
+    source = FrameSource(args.video)
     fps = source.fps if args.fps is None else args.fps
     tracker = EventTracker(fps, args.merge_within)
     transport = "jpeg" if args.jpeg else "raw"
     scoring = {"chunk_length": args.chunk, "transport": transport, "smoothing": args.smoothing, "retry": args.retry_for}
     with contextlib.ExitStack() as stack:
-        client = stack.enter_context(VadClient(args.target, args.model, **settings, **scoring))
+        client = stack.enter_context(VadClient(args.server, args.model, **settings, **scoring))
         client.wait_ready(args.wait)
         hook = Webhook(args.webhook, _warn) if args.webhook else None
         if hook is not None:
@@ -55,7 +55,7 @@ def score(args: argparse.Namespace, settings: dict[str, Any]) -> int:
 
 def status(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Print the versions of the model on the server."""
-    with VadClient(args.target, args.model, **settings) as client:
+    with VadClient(args.server, args.model, **settings) as client:
         for one in client.status():
             print(json.dumps({"version": one.version, "state": one.state, "error": one.error}))
     return 0
@@ -63,7 +63,7 @@ def status(args: argparse.Namespace, settings: dict[str, Any]) -> int:
 
 def wait(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """Wait until the model can be asked, and print its version."""
-    with VadClient(args.target, args.model, **settings) as client:
+    with VadClient(args.server, args.model, **settings) as client:
         print(client.wait_ready(args.for_seconds))
     return 0
 
@@ -108,7 +108,7 @@ def _events(
 
 
 def _row(result: FrameScore, fps: float | None) -> str:
-    """A row as tools/score.py writes it; nine digits hold every float32 exactly."""
+    """A row as keras-vad score writes it; nine digits hold every float32 exactly."""
     time_s = "" if fps is None else f"{result.frame / fps:.3f}"
     return f"{result.frame},{time_s},{result.raw:.9g},{result.score:.9g},{result.alarm:d}\n"
 
@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _server_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--target", required=True, metavar="HOST:PORT", help="the server")
+    options.add_argument("--server", required=True, metavar="HOST:PORT", help="the server")
     options.add_argument("--model", required=True, metavar="NAME", help="the model's name there")
     options.add_argument("--version", type=int, metavar="N", help="its version (default: the newest)")
     options.add_argument("--label", metavar="NAME", help="label of its version, such as stable")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -102,9 +104,11 @@ class ClientBase:
         )
 
     def _open(self) -> Any:
-        if self._tls is None:
-            return self._api.insecure_channel(self._target, options=_OPTIONS)
         options = list(_OPTIONS)
+        if is_loopback(self._target):
+            options.append(("grpc.enable_http_proxy", 0))  # no proxy leads back to this machine
+        if self._tls is None:
+            return self._api.insecure_channel(self._target, options=options)
         if self._tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", self._tls.server_name))
         return self._api.secure_channel(self._target, self._tls.credentials(), options=options)
@@ -203,9 +207,11 @@ class ClientBase:
     def _sentence(self, code: grpc.StatusCode, details: str, seconds: float) -> str:
         if code is grpc.StatusCode.UNAVAILABLE:
             certificates = " and check the certificates" if self._tls else ""
+            proxy = None if is_loopback(self._target) else proxy_in_use()
+            way = f" through the proxy that {proxy} names" if proxy else ""
             return (
-                f"no server answers at {self._target} ({details}); start one there, or give the address of a running "
-                f"one{certificates}."
+                f"no server answers at {self._target}{way} ({details}); start one there, or give the address of a "
+                f"running one{certificates}."
             )
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return (
@@ -237,6 +243,24 @@ class ClientBase:
             f"model {self._named()} at {self._target} is not available after {waiting.timeout:g} s "
             f"({', '.join(seen) or 'no version'}); wait longer, or look into the server's log."
         )
+
+
+def is_loopback(target: str) -> bool:
+    """Whether an address, ``HOST:PORT`` or ``unix:PATH``, is on this machine."""
+    if target.startswith("unix:"):
+        return True
+    host = target.rpartition(":")[0].strip("[]") or target
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name
+        return False
+
+
+def proxy_in_use() -> str | None:
+    """The environment variable whose proxy gRPC goes through, if one is set."""
+    return next((name for name in ("grpc_proxy", "https_proxy", "http_proxy") if os.environ.get(name)), None)
 
 
 def _is_too_large(error: Any) -> bool:

@@ -17,14 +17,14 @@ import pytest
 from client_server import wait_until
 from keras_vad_client import EventTracker, VadClient, VadClientError, video
 from keras_vad_client.__main__ import main, script
-from keras_vad_client.video import Source
+from keras_vad_client.video import FrameSource
 from keras_vad_client.webhook import Webhook
 from PIL import Image
 from tiny_detector import export_tiny
 
 from keras_vad.data.video import open_video
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "serving" / "client")}
 
@@ -77,7 +77,7 @@ def expected_events(target, frames, fps):
 
 class TestScore:
     def test_prints_the_events_of_a_video(self, loud, clip, capsys):
-        assert main(["score", str(clip), "--target", loud, "--model", "loud"]) == 0
+        assert main(["score", str(clip), "--server", loud, "--model", "loud"]) == 0
         found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert found == expected_events(loud, open_video(clip).frames, fps=25.0)
         assert [event["state"] for event in found if event["state"] != "ongoing"] == ["start", "end", "start", "end"]
@@ -88,7 +88,7 @@ class TestScore:
     def test_folder_with_csv_and_a_frame_rate(self, loud, images, tmp_path, capsys):
         out = tmp_path / "scores.csv"
         arguments = ["--csv", str(out), "--fps", "10", "--smoothing", "2", "--chunk", "20", "--merge-within", "5"]
-        assert main(["score", str(images), "--target", loud, "--model", "loud", *arguments]) == 0
+        assert main(["score", str(images), "--server", loud, "--model", "loud", *arguments]) == 0
         found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert found[0]["start_s"] == pytest.approx(found[0]["start"] / 10)
         with VadClient(loud, "loud", smoothing=2) as client:
@@ -103,7 +103,7 @@ class TestScore:
 
     def test_a_frame_rate_of_zero_is_refused(self, loud, images):
         with pytest.raises(VadClientError, match="frame rate is 0"):
-            main(["score", str(images), "--target", loud, "--model", "loud", "--fps", "0"])
+            main(["score", str(images), "--server", loud, "--model", "loud", "--fps", "0"])
 
     def test_prints_while_the_video_runs(self, loud, tmp_path):
         """Into a pipe, which Python would buffer: an event is there before the camera has ended."""
@@ -117,7 +117,7 @@ class TestScore:
                 "score",
                 str(fifo),
                 "--chunk=10",
-                "--target",
+                "--server",
                 loud,
                 "--model=loud",
             ],
@@ -165,13 +165,13 @@ class TestScore:
             (["{images}", "--tls-ca", "nope.pem"], "error: nope.pem cannot be read (No such file or directory); "),
             (["{images}", "--webhook", "nope"], "error: the webhook is 'nope', but must be an address"),
             (["{images}", "--csv", "{images}/0.png"], "0.png exists; name another file, or delete it."),
-            (["{images}", "--target", "127.0.0.1:1"], "error: no server answers at 127.0.0.1:1 "),
+            (["{images}", "--server", "127.0.0.1:1"], "error: no server answers at 127.0.0.1:1 "),
             (["{images}", "--smoothing", "0"], "error: smoothing is over 0 frames"),
         ],
     )
     def test_an_error_is_one_sentence(self, loud, images, monkeypatch, capfd, arguments, sentence):
         places = {"images": images, "loud": loud}
-        words = ["score", "--target", loud, "--model", "loud", *(word.format(**places) for word in arguments)]
+        words = ["score", "--server", loud, "--model", "loud", *(word.format(**places) for word in arguments)]
         monkeypatch.setattr(sys, "argv", ["keras-vad-client", *words])
         with pytest.raises(SystemExit) as left:
             script()
@@ -182,7 +182,7 @@ class TestScore:
         assert sentence.format(**places) in err
 
     def test_an_error_of_the_process(self, free_port):
-        words = ["status", "--target", f"127.0.0.1:{free_port}", "--model", "loud"]
+        words = ["status", "--server", f"127.0.0.1:{free_port}", "--model", "loud"]
         done = subprocess.run(
             [sys.executable, "-m", "keras_vad_client", *words],
             env=ENVIRONMENT,
@@ -203,7 +203,7 @@ class TestScore:
         ids=["csv", "events"],
     )
     def test_a_full_disk_is_one_sentence(self, loud, images, tmp_path, options, sentence):
-        command = f"{sys.executable} -m keras_vad_client score {images} --target {loud} --model loud"
+        command = f"{sys.executable} -m keras_vad_client score {images} --server {loud} --model loud"
         done = subprocess.run(
             ["bash", "-c", f"ulimit -f 1; exec {command} {options.format(folder=tmp_path)}"],
             env={**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -220,7 +220,7 @@ class TestScore:
         reading, writing = os.pipe()
         os.close(reading)
         done = subprocess.run(
-            [sys.executable, "-m", "keras_vad_client", "score", str(images), "--target", loud, "--model", "loud"],
+            [sys.executable, "-m", "keras_vad_client", "score", str(images), "--server", loud, "--model", "loud"],
             env=ENVIRONMENT,
             stdout=writing,
             stderr=subprocess.PIPE,
@@ -231,18 +231,18 @@ class TestScore:
 
 
 def test_status_and_wait(loud, capsys, free_port):
-    assert main(["status", "--target", loud, "--model", "loud"]) == 0
+    assert main(["status", "--server", loud, "--model", "loud"]) == 0
     assert json.loads(capsys.readouterr().out) == {"version": 1, "state": "AVAILABLE", "error": ""}
-    assert main(["wait", "--target", loud, "--model", "loud", "--for", "5"]) == 0
+    assert main(["wait", "--server", loud, "--model", "loud", "--for", "5"]) == 0
     assert capsys.readouterr().out == "1\n"
     with pytest.raises(VadClientError, match="no server answers"):
-        main(["wait", "--target", f"127.0.0.1:{free_port}", "--model", "loud", "--for", "0.3"])
+        main(["wait", "--server", f"127.0.0.1:{free_port}", "--model", "loud", "--for", "0.3"])
 
 
 class TestSource:
     def test_the_librarys_frames(self, clip, images):
         for path in (clip, images):
-            source, expected = Source(str(path)), open_video(path)
+            source, expected = FrameSource(str(path)), open_video(path)
             assert source.fps == expected.fps
             np.testing.assert_array_equal(np.stack(list(source)), np.stack(list(expected.frames)))
 
@@ -251,7 +251,7 @@ class TestSource:
         for name, array in (("8", (values >> 8).astype(np.uint8)), ("16", values)):
             (tmp_path / name).mkdir()
             Image.fromarray(array).save(tmp_path / name / "0.png")
-            found = list(Source(str(tmp_path / name)))
+            found = list(FrameSource(str(tmp_path / name)))
             np.testing.assert_array_equal(found, list(open_video(tmp_path / name).frames))
 
     @pytest.mark.parametrize("sent", [0, 5], ids=["at once", "in the middle"])
@@ -283,7 +283,7 @@ class TestSource:
         frames = []
         try:
             with pytest.raises(VadClientError, match=r"sent nothing for 0\.5 s .*; look after the camera"):
-                frames.extend(Source(name))
+                frames.extend(FrameSource(name))
         finally:
             released.set()
             server.shutdown()
@@ -298,12 +298,12 @@ class TestSource:
         (tmp_path / "broken" / "0.png").write_bytes(b"no image")
         for name, sentence in [
             ("text.mp4", "cannot be opened as a video"),
-            ("empty", "empty is empty, but a folder of frames holds"),
-            ("mixed", r"a\.txt is no image, but a folder of frames holds"),
+            ("empty", "empty is empty; a video needs frames"),
+            ("mixed", r"mixed holds no images but a\.txt; a video needs frames"),
             ("broken", r"0\.png cannot be decoded as an image"),
         ]:
             with pytest.raises(VadClientError, match=sentence):
-                list(Source(str(tmp_path / name)))
+                list(FrameSource(str(tmp_path / name)))
 
 
 class Hook(http.server.ThreadingHTTPServer):
@@ -359,7 +359,7 @@ EVENTS = [{"state": "start", "number": number} for number in range(1, 6)]
 class TestWebhook:
     def test_every_event_of_the_command_line(self, loud, images, hook, capsys):
         server = hook()
-        assert main(["score", str(images), "--target", loud, "--model", "loud", "--webhook", server.url]) == 0
+        assert main(["score", str(images), "--server", loud, "--model", "loud", "--webhook", server.url]) == 0
         printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert server.taken == printed
         assert len(printed) >= 4

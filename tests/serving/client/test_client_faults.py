@@ -7,17 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 from client_server import DyingHost, make_video, wait_until
 from keras_vad_client import Retry, Tls, VadClient, VadClientError, base
+from keras_vad_client.base import is_loopback
 from keras_vad_client.retry import Backoff
 from tiny_detector import WINDOW, reference_scores
 
-ROOT = Path(__file__).parents[3]
+from tests.environment import PATHS, ROOT
+
 Code = grpc.StatusCode
 SHORT = 7  # frames in a chunk: many requests
 
@@ -248,7 +249,7 @@ class TestClosed:
 # TensorFlow is loaded once, which takes most of the time; then every line "PORT" makes one more process serve.
 SERVE = """
 import os, runpy, sys
-import serving.server
+import keras_vad_server.server
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
@@ -264,7 +265,7 @@ def servers(zoo):
     """A process that makes servers. It loads TensorFlow while the tests before run."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(ROOT / "tools" / "serve.py"), "--zoo", str(zoo)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": PATHS}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     yield process
     process.kill()
@@ -372,3 +373,38 @@ class TestTls:
         ]:
             with pytest.raises(VadClientError, match=sentence):
                 VadClient("localhost:1", "tiny", tls=tls)
+
+
+class TestProxies:
+    @pytest.fixture(autouse=True)
+    def dead_proxy(self, monkeypatch, free_port):
+        for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_proxy", "no_grpc_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
+
+    def test_this_machine_is_not_asked_through_one(self, target):
+        frames = make_video(20)
+        with VadClient(target, "tiny", chunk_length=SHORT, retry=0.0) as client:
+            assert_complete(frames, list(client.stream(frames)))
+
+    def test_one_that_does_not_answer_is_named(self):
+        with (
+            VadClient("vad.invalid:8500", "tiny", retry=0.0, timeout=2.0) as client,
+            pytest.raises(VadClientError, match=r"through the proxy that http_proxy names \("),
+        ):
+            client.wait_ready(0)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("localhost:8500", True),
+        ("127.8.9.1:8500", True),
+        ("[::1]:8500", True),
+        ("unix:/run/vad.sock", True),
+        ("vad.example:8500", False),
+        ("10.0.0.1:8500", False),
+    ],
+)
+def test_what_is_on_this_machine(target, expected):
+    assert is_loopback(target) is expected

@@ -20,8 +20,8 @@ from tiny_detector import WINDOW, TinyDetector, export_tiny, reference_scores
 
 from keras_vad.layers.frames import resize_frames
 from keras_vad.scoring.smooth import causal_mean
-from serving.server import ServerOptions, start_server
-from serving.store import ModelStore
+from keras_vad_server.server import ServerOptions, start_server
+from keras_vad_server.store import ModelStore
 
 CLIENT = Path(__file__).parents[3] / "serving" / "client"
 

@@ -1,0 +1,28 @@
+"""List the ablation tables of papers.
+
+keras-vad ablate trains and measures their rows.
+
+Example:
+  keras-vad ablations 'sun2020-*'
+"""
+
+import argparse
+from fnmatch import fnmatchcase
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "pattern", nargs="?", default="*", metavar="PATTERN", help="names with wildcards (default: all)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print their names and what is varied."""
+    from keras_vad.training.ablations import list_ablations, load_ablation
+
+    for name in list_ablations():
+        if fnmatchcase(name, args.pattern):
+            table = load_ablation(name)
+            print(f"{name}: {table.title} ({table.paper}; {table.model}, {len(table.rows)} rows)")
+    return 0

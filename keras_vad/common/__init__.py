@@ -1,0 +1,1 @@
+"""Files, names and revisions: what every layer may use."""
