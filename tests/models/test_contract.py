@@ -265,6 +265,7 @@ TINY = {
             "image_size": (32, 48),
             "channels": (4, 8, 8, 8),
             "clusters": 4,
+            "pretraining": "apart",
             "cycles": 1,
             "learning_rate": 0.01,
             "centre_learning_rate": 0.01,

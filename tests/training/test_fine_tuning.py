@@ -217,7 +217,7 @@ def test_every_phase_gets_an_epoch_and_a_method_without_epochs_its_own():
         origin = Origin("some", None, "0", {"options": {"training": training}})
         return Pretrained(origin, key, TINY[key].config, phases, []).recipe().training.epochs
 
-    assert epochs("st_dissociation", {"epochs": 4}) == 3  # pretraining, networks, centres
+    assert epochs("st_dissociation", {"epochs": 5}) == 4  # appearance, motion, networks, centres
     assert epochs("st_dissociation", {"epochs": 9}) == 5
     assert epochs("conv3d_ae", {"epochs": None, "batch_size": 4}) == 30
 
