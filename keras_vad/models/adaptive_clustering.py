@@ -90,6 +90,9 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             normal cuboids more closely (ours).
         clustering_weight: lambda of eq. 1. The paper's values are 0.001 on shapes, 0.01 on UCSD; 0 leaves the codes
             alone.
+        centre_inputs: Whether the encoder sees how far values are from that of unchanged ground, which the rescaling
+            puts near 0.5. Table I drops channels before it normalises them: what a channel has in common for all
+            cuboids, which says nothing, becomes noise that is many times as large as what differs.
         code_scale: Whether the normalisation of the code has a learned scale (table I).
         centre_memory: Codes that a centre's running mean counts at most: later ones weigh more than those of long ago.
             ``None`` forgets none (Yang et al.).
@@ -146,6 +149,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         clusters: int = 20,
         components: int | None = None,
         clustering_weight: float = 0.001,
+        centre_inputs: bool = False,
         code_scale: bool = True,
         centre_memory: int | None = None,
         pretraining_share: float = 0.2,
@@ -228,6 +232,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         self.clusters = clusters
         self.components = components
         self.clustering_weight = clustering_weight
+        self.centre_inputs = centre_inputs
         self.code_scale = code_scale
         self.centre_memory = centre_memory
         self.pretraining_share = pretraining_share
@@ -319,7 +324,14 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         Returns:
             float32, (m, n).
         """
-        return self.encoder([cuboids, tf.zeros(2, tf.int32)], training=False)
+        return self.encoder([self._centred(cuboids), tf.zeros(2, tf.int32)], training=False)
+
+    def _centred(self, cuboids: tf.Tensor) -> tf.Tensor:
+        """What the encoder sees of cuboids."""
+        if not self.centre_inputs:
+            return cuboids
+        low, high = tf.unstack(tf.convert_to_tensor(self.value_bounds))
+        return cuboids + low / (high - low)  # 0 where a pixel has the background's value
 
     def codes(self, windows: tf.Tensor) -> tf.Tensor:
         """Codes of all cuboids; one window after another, as a window has hundreds.
@@ -406,7 +418,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
         Returns:
             ``reconstruction``, the structural dissimilarity, and ``clustering``, |E(x) - M s|^2 / 2; float32 scalars.
         """
-        codes = self.encoder([cuboids, seed], training=training)
+        codes = self.encoder([self._centred(cuboids), seed], training=training)
         restored = self.decoder(codes, training=training)
         own = tf.gather(tf.convert_to_tensor(self.centres.centres), self.assign(codes))
         return {
@@ -621,6 +633,7 @@ class AdaptiveClusteringCAE(VideoAnomalyDetector):
             "clusters": self.clusters,
             "components": self.components,
             "clustering_weight": self.clustering_weight,
+            "centre_inputs": self.centre_inputs,
             "code_scale": self.code_scale,
             "centre_memory": self.centre_memory,
             "pretraining_share": self.pretraining_share,

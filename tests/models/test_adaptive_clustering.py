@@ -36,6 +36,7 @@ OPTIONS = {
     },
     "no clustering, all cuboids, gray": {"clustering_weight": 0.0, "cuboids_per_window": None, "image_channels": 1},
     "codes that cannot shrink, centres that forget": {
+        "centre_inputs": True,
         "code_scale": False,
         "centre_memory": 150,
         "pretraining_share": 0.5,
@@ -146,7 +147,13 @@ def test_defaults_are_the_papers():
     paper = {"image_size": [170, 170], "window_length": 8, "cuboid_size": [32, 32], "cuboid_stride": 7}
     paper |= {"noise_stddev": [0.05, 0.03, 0.02], "dropout": 0.3, "code_size": 32, "clusters": 20}
     paper |= {"clustering_weight": 0.001, "cuboids_per_window": None, "membership": "nearest", "pooling": "cuboid"}
-    paper |= {"code_scale": True, "centre_memory": None, "components": None, "covariance_floor": 1e-6}
+    paper |= {
+        "centre_inputs": False,
+        "code_scale": True,
+        "centre_memory": None,
+        "components": None,
+        "covariance_floor": 1e-6,
+    }
     assert {name: config[name] for name in paper} == paper
     assert sum(phase.epochs for phase in AdaptiveClusteringCAE(**TINY).phases()) == 25
 
@@ -195,6 +202,23 @@ def test_frames_that_never_change_have_bounds_too():
     still = np.full((6, 40, 56, 3), 90, np.uint8)
     detector.adapt([still])
     assert np.isfinite(detector.cuboids(detector.preprocess(tf.constant(still[None, :4])))).all()
+
+
+def test_the_encoder_can_see_unchanged_ground_as_zero():
+    plain, centred = build(), build(centre_inputs=True)
+    plain.set_weights(centred.get_weights())
+    ground = tf.zeros((1, 4, 32, 45, 3))  # as preprocess gives frames that are the background
+    cuboids = centred.cuboids(ground)[0]
+    low, high = centred.value_bounds.numpy()
+    np.testing.assert_allclose(cuboids, np.full(cuboids.shape, -low / (high - low)), rtol=1e-5)
+    assert 0.3 < float(cuboids[0, 0, 0, 0]) < 0.7
+    still = tf.zeros((1, 12, 16, 12))
+    np.testing.assert_allclose(centred.encode(cuboids), plain.encode(still).numpy().repeat(15, axis=0), atol=1e-5)
+    losses = centred.losses_of_cuboids(cuboids, tf.zeros(2, tf.int32), training=False)
+    assert float(losses["clustering"]) == pytest.approx(plain.centres(plain.encode(still)).numpy().min() / 2, rel=1e-4)
+    restored = centred.decoder(centred.encode(cuboids), training=False)  # the decoder restores values in [0, 1]
+    expected = (1 - tf.image.ssim(restored, cuboids, 1.0, filter_size=11).numpy()) / 2
+    assert float(losses["reconstruction"]) == pytest.approx(expected.mean(), rel=1e-4)
 
 
 def test_drawn_cuboids_differ_within_a_window_and_by_seed():
