@@ -273,7 +273,8 @@ def test_the_tool_exports_what_a_run_has_saved(detector, tmp_path, capsys):
     assert capsys.readouterr().out == f"exported: {target}\n"
     card = json.loads((target / CARD_FILE).read_text())
     options = {"data": None, "training": None, "scoring": None}
-    assert card["training"] == {**TRAINING, "data_fingerprint": None, "git": None, "from": None, "options": options}
+    unknown = dict.fromkeys(("data_fingerprint", "git", "from", "trained_on"))
+    assert card["training"] == {**TRAINING, **unknown, "options": options}
     assert card["calibration"]["alarm_quantile"] == 0.99
     frames = tf.random.stateless_uniform((1, 9, 20, 24, 3), [1, 2], 0, 256, tf.int32)
     served = tf.saved_model.load(str(target)).signatures["serving_default"](frames=tf.cast(frames, tf.uint8))

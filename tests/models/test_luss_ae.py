@@ -256,7 +256,7 @@ def test_every_frame_can_be_restored_and_predicted_whatever_playback_needs(tasks
     cached = [cache.get(open_video(video, f"v{number}"), (32, 48)) for number, video in enumerate(videos)]
     (phase,) = detector.phases()
     batches = PhaseBatches(
-        detector, cached, [], batch_size=3, speeds=(1,), hop=1, most_steps=None, validation_steps=0, seed=0,
+        detector, cached, [], batch_size=3, speeds=(1,), hop=1, steps=None, validation_steps=0, seed=0,
         codes=tmp_path / "codes",
     )  # fmt: skip
     clips, played = [], []
