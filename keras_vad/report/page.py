@@ -67,9 +67,12 @@ class ReportedVideo:
     @cached_property
     def times(self) -> np.ndarray | None:
         """Seconds of each scored frame, float64 (m,); ``None`` without a clock."""
-        if self.scores.time_s is not None or self.video.times is None:
+        if self.scores.time_s is not None:
             return self.scores.time_s
-        return self.video.times[self.scores.frame_index]
+        times, frames = self.video.times, self.scores.frame_index
+        if times is None or frames[-1] >= len(times):  # scores of another video, which is told elsewhere
+            return None
+        return times[frames]
 
     @cached_property
     def events(self) -> list[Event]:

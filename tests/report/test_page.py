@@ -240,7 +240,7 @@ def test_fits_and_can_be_read(report: Path, browser: Browser, width: int, scheme
 class CheapFrames:
     """An hour of noise, which compresses badly."""
 
-    size = (120, 160)
+    size, times = (120, 160), None
 
     def __init__(self) -> None:
         self.noise = np.random.default_rng(0).integers(0, 256, (16, *self.size, 3), dtype=np.uint8)
