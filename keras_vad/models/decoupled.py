@@ -322,7 +322,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
             if self.decoder.trainable or not training:  # nothing learns from it while the motion model learns alone
                 # Frames 2 to k, each with the features of the one before it, or the only one.
                 first, end = (0, 1) if inputs.shape[1] == 1 else (1, min(k, inputs.shape[1]))
-                skipped = [_as_images(feature[:, first - 1 : end - 1]) for feature in self.carried(features)]
+                skipped = [_as_images(feature[:, first - 1 : end - 1]) for feature in self.used_features(features)]
                 restored = self.decoder([_as_images(codes[:, first:end]), *skipped], training=training)
                 error = self._reconstruction_error(restored, _as_images(inputs[:, first:end]))
                 losses["reconstruction"] = self.global_mean(
@@ -346,8 +346,12 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         # The one before the last serves scoring only.
         return tf.concat([inputs[:, :k], inputs[:, -1:]], axis=1) if whole else inputs
 
-    def carried(self, features: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Those of the encoder's features, finest first, that the decoder takes from the frame before."""
+    def used_features(self, features: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """What the decoder takes from the frame before.
+
+        Args:
+            features: All of the encoder's features of it, finest first, without its code.
+        """
         return list(features)[len(features) - self._n_previous :]
 
     def _reconstruction_error(self, restored: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
@@ -413,7 +417,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         return self.encode_frames(last) if batch.dtype == tf.uint8 else last
 
     def _sum_of_restored_errors(self, code: tf.Tensor, features: Sequence[tf.Tensor], frames: tf.Tensor) -> float:
-        restored = self.decoder([code, *self.carried(features)], training=False)
+        restored = self.decoder([code, *self.used_features(features)], training=False)
         return float(tf.reduce_sum(tf.square(restored - frames)))
 
     def objective(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -458,7 +462,7 @@ class DecoupledAppearanceMotion(VideoAnomalyDetector):
         Args:
             inputs: float32, (batch, H, W, image channels), preprocessed.
         """
-        return self.carried(self.encoder(inputs, training=False)[:-1]) if self.needs_decoder else []
+        return self.used_features(self.encoder(inputs, training=False)[:-1]) if self.needs_decoder else []
 
     def compare(
         self, past: tf.Tensor, code: tf.Tensor, features: Sequence[tf.Tensor], inputs: tf.Tensor

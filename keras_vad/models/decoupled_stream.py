@@ -97,7 +97,7 @@ class DecoupledStream:
     def _encode_frame(self, frame: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         inputs = self._detector.preprocess(frame[None])
         *features, code = self._detector.encoder(inputs, training=False)
-        return inputs, code, self._detector.carried(features) if self._detector.needs_decoder else []
+        return inputs, code, self._detector.used_features(features) if self._detector.needs_decoder else []
 
     def _score_frame(
         self, past: list[tf.Tensor], code: tf.Tensor, features: list[tf.Tensor], inputs: tf.Tensor

@@ -22,6 +22,7 @@ KINDS = {
     "excess": {"pooling": "excess"},
     "step 1": {"step": 1, "score": "p_mse"},
     "code alone": {"previous_levels": 0, "score": "p_mse"},
+    "finest level left out": {"previous_levels": 1, "score": "p_mse"},
     "convlstm": {"motion": "convlstm"},
     "autoregressive": {"motion": "autoregressive", "score": "r_mse"},
 }
