@@ -85,7 +85,8 @@ def test_every_alarm_frame_belongs_to_exactly_one_event_and_events_begin_and_end
 @given(stretches, first_frames)
 def test_the_report_shows_the_same(parts: list[tuple[float, int]], first: int) -> None:
     scores = scores_of(parts, first)
-    video = Video("clip", ArrayFrames(np.zeros((1, 4, 4, 3), np.uint8)), fps=10.0)
+    frames = np.zeros((int(scores.frame_index[-1]) + 1, 4, 4, 3), np.uint8)
+    video = Video("clip", ArrayFrames(frames), fps=10.0)
     shown = _facts(ReportedVideo(video, scores))["events"]
     events = alarm_events(scores, times_at(scores.frame_index, 10.0))
     assert [(one["start"], one["end"], one["peak"], one["times"]) for one in shown] == [

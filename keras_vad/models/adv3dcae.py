@@ -1,8 +1,9 @@
 """Adversarial 3D convolutional auto-encoder (Sun et al. 2020)."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 import keras
@@ -83,6 +84,8 @@ class Adv3DCAE(VideoAnomalyDetector):
             paper's: it never rests. A discriminator that guesses has 2 ln 2 = 1.39, about which the paper's fluctuates
             (figure 3b); on short schedules it wins for good otherwise, and its gradient drowns the reconstruction's.
 
+        norm_epsilon: Added to the variances of batch normalisation, > 0. The paper's framework has 1e-5.
+
     Call arguments:
         windows: float32, (batch, T, H, W, 1), from ``preprocess``.
 
@@ -95,6 +98,7 @@ class Adv3DCAE(VideoAnomalyDetector):
     """
 
     paper = "Sun et al. 2020: Adversarial 3D Convolutional Auto-Encoder for Abnormal Event Detection in Videos"
+    former_values: Mapping[str, Any] = MappingProxyType({"norm_epsilon": 1e-3})
     paper_rescaling = "max"  # eq. 14 divides by the maximum, not by the range
     health_figures = ("unrestored_share", "unrestored_flow_share", "discriminator_accuracy", "discriminator_loss")
 
@@ -125,6 +129,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         learning_rate: float = 2e-4,
         discriminator_learning_rate: float | None = None,
         discriminator_floor: float = 0.0,
+        norm_epsilon: float = 1e-5,
         name: str | None = None,
     ) -> None:
         check_choice("noise", noise, (*NOISES, None))
@@ -135,7 +140,12 @@ class Adv3DCAE(VideoAnomalyDetector):
         check_at_least(0, adversarial_weight=adversarial_weight, noise_stddev=noise_stddev, edge_frames=edge_frames)
         check_at_least(0, discriminator_floor=discriminator_floor, flow_weight=flow_weight or 0.0)
         check_above(
-            0, input_scale=input_scale, flow_scale=flow_scale, learning_rate=learning_rate, max_objects=max_objects
+            0,
+            norm_epsilon=norm_epsilon,
+            input_scale=input_scale,
+            flow_scale=flow_scale,
+            learning_rate=learning_rate,
+            max_objects=max_objects,
         )
         if object_crops is not None and optical_flow:
             raise VadError("object_crops and optical_flow exclude each other: the paper has no such variant; drop one.")
@@ -165,7 +175,13 @@ class Adv3DCAE(VideoAnomalyDetector):
         def stream(what: str, size: tuple[int, int], image_channels: int) -> tuple[keras.Model, keras.Model | None]:
             input_shape = (window_length, *size, image_channels)
             autoencoder = build_autoencoder(
-                input_shape, channels, convolution, max_pooling, record_locations, name=f"{what}_autoencoder"
+                input_shape,
+                channels,
+                convolution,
+                max_pooling,
+                record_locations,
+                norm_epsilon,
+                name=f"{what}_autoencoder",
             )
             discriminator = None
             if adversarial_weight > 0:
@@ -211,6 +227,7 @@ class Adv3DCAE(VideoAnomalyDetector):
         self.learning_rate = learning_rate
         self.discriminator_learning_rate = discriminator_learning_rate
         self.discriminator_floor = discriminator_floor
+        self.norm_epsilon = norm_epsilon
 
         if object_crops is not None:
             self.not_exportable_because = "its object detector runs outside the TensorFlow graph"
@@ -489,6 +506,7 @@ class Adv3DCAE(VideoAnomalyDetector):
             "learning_rate": self.learning_rate,
             "discriminator_learning_rate": self.discriminator_learning_rate,
             "discriminator_floor": self.discriminator_floor,
+            "norm_epsilon": self.norm_epsilon,
             "name": self.name,
         }
 
@@ -521,17 +539,13 @@ def _rmsprop(rate: float) -> keras.optimizers.Optimizer:
     return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16)
 
 
-def _batch_norm(name: str) -> keras.layers.Layer:
-    """PyTorch's batch normalisation with its defaults: eps 1e-5, momentum 0.1 (of the new value)."""
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
-
-
 def build_autoencoder(
     input_shape: tuple[int, int, int, int],
     channels: Sequence[int],
     convolution: str = "3d",
     max_pooling: str = "3d",
     record_locations: bool = True,
+    norm_epsilon: float = 1e-5,
     name: str | None = None,
 ) -> keras.Model:
     """The auto-encoder of section III-B and figure 2.
@@ -546,6 +560,7 @@ def build_autoencoder(
         convolution: ``"3d"``, or ``"2d"`` with the frames as channels.
         max_pooling: ``"3d"``, or ``"2d"`` with boxes of 1 x 2 x 2.
         record_locations: Whether un-pooling uses the positions of the maxima.
+        norm_epsilon: Of batch normalisation.
         name: Name of the model.
 
     Returns:
@@ -560,7 +575,9 @@ def build_autoencoder(
     boxes += [(2, 2) if flat else (1, 2, 2) if max_pooling == "2d" else (2, 2, 2)] * (len(channels) - 2)
 
     def activated(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:
-        return layers.Activation("tanh", name=f"{layer}_tanh")(_batch_norm(f"{layer}_norm")(x))
+        # PyTorch's momentum is 0.1, of the new value.
+        norm = layers.BatchNormalization(momentum=0.9, epsilon=norm_epsilon, name=f"{layer}_norm")
+        return layers.Activation("tanh", name=f"{layer}_tanh")(norm(x))
 
     inputs = keras.Input(input_shape, name="window")
     x = inputs

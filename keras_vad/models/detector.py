@@ -120,12 +120,14 @@ class VideoAnomalyDetector(keras.Model):
         seed: Seed of the noise drawn in ``train_step``. The noise depends on it, the step and the replica only, so a
             resumed run draws what an uninterrupted one would.
         not_exportable_because: Why the scoring graph cannot be exported; ``None`` if it can.
+        former_values: Constructor arguments that detectors were saved without, and what they were then.
         health_figures: Names of all figures that ``health`` may give; a recipe can set ranges for them.
     """
 
     paper = ""
     parts: tuple[str, ...] = ()
     health_figures: tuple[str, ...] = ()
+    former_values: Mapping[str, Any] = MappingProxyType({})
     paper_rescaling = "min_max"
     paper_scores: Mapping[str, Sequence[RescaledPart]] = MappingProxyType({})
     not_exportable_because: str | None = None
@@ -166,8 +168,11 @@ class VideoAnomalyDetector(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
-        """A detector from its constructor arguments, by the names that they have or had before."""
-        return cls(**names_now("model", config))
+        """A detector from its constructor arguments, by the names that they have or had before.
+
+        Those that a file of before lacks are ``former_values``: it scores as it did.
+        """
+        return cls(**{**cls.former_values, **names_now("model", config)})
 
     @classmethod
     def from_preset(cls, name: str | Path) -> Self:

@@ -156,7 +156,7 @@ def options_of(key: str) -> dict[str, Option]:
 
     Example:
     >>> options_of("adv3dcae")["adversarial_weight"]
-    Option(annotation='float', default='0.005')
+    Option(annotation='float', default='0.001')
     """
     body = _source_of(key).body
     (init,) = (node for node in body if isinstance(node, ast.FunctionDef) and node.name == "__init__")

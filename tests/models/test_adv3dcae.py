@@ -522,3 +522,11 @@ def test_defaults_are_the_papers():
 def test_a_wrong_option_is_refused_with_a_sentence(config, message):
     with pytest.raises(VadError, match=message):
         keras_vad.build("adv3dcae", **{**TINY, **config})
+
+
+def test_a_detector_saved_without_the_epsilon_of_its_norms_scores_as_it_did():
+    config = build().get_config()
+    assert config.pop("norm_epsilon") == 1e-5
+    norms = [layer for layer in Adv3DCAE.from_config(config).appearance_autoencoder.layers if "norm" in layer.name]
+    assert norms
+    assert {layer.epsilon for layer in norms} == {1e-3}

@@ -84,7 +84,7 @@ def test_a_killed_run_that_is_resumed_ends_as_an_uninterrupted_one(
     assert (tmp_path / "zoo" / "adv3dcae_shapes_compact" / "1" / "saved_model.pb").is_file()
     card = json.loads((tmp_path / "zoo" / "adv3dcae_shapes_compact" / "model_card.json").read_text())
     config = yaml.safe_load((tmp_path / "whole" / "config.yaml").read_text())
-    about = {key: config[key] for key in ("dataset", "data_fingerprint", "recipe", "seed", "git")}
+    about = {key: config[key] for key in ("dataset", "data_fingerprint", "recipe", "seed", "git", "trained_on")}
     options = {key: config[key] for key in ("data", "training", "scoring")}
     assert card["training"] == {**about, "from": None, "options": options}
     report = json.loads((tmp_path / "whole" / "report.json").read_text())
