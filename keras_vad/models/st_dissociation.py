@@ -250,7 +250,7 @@ class SpatioTemporalDissociation(VideoAnomalyDetector):
             windows: Training windows, uint8 (batch, T, H0, W0, 3).
         """
         assert self.cluster_centres is not None
-        encode = tf.function(lambda batch: self.codes(self.preprocess(batch)))
+        encode = tf.function(lambda batch: self.codes(self.preprocess(batch)), autograph=False)
         codes = sample_codes(windows, encode, _KMEANS_CODES, self.seed)
         self.cluster_centres.centres.assign(kmeans(codes, self.cluster_centres.clusters, self.seed))
 
