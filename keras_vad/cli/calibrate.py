@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     videos = [cache.get(video, detector.window.size) for video in normal]
     quantile = {} if args.alarm_quantile is None else {"alarm_quantile": args.alarm_quantile}
     promise = {"false_alarms_per_hour": args.false_alarms_per_hour, "boundary": args.boundary or "empirical"}
-    report = detector.calibrate(videos, **promise, fps=args.fps, **quantile)
+    fps = args.fps or options.rate_of_training(trained.origin.training)
+    report = detector.calibrate(videos, **promise, fps=fps, **quantile)
     print("\n".join([*(f"note: {note}" for note in notes), *told_calibration(report)]))
     version = export(detector, args.zoo, args.name, calibration=report, training=trained.origin.training)
     if args.json is not None:

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     trainings = [one.origin.training or {} for one in trained]
     smoothings = [((training.get("options") or {}).get("scoring") or {}).get("smoothing", 1) for training in trainings]
     smoothing = max(smoothings) if args.smoothing is None else args.smoothing
+    fps = args.fps or next(filter(None, map(options.rate_of_training, trainings)), None)
     recipes, seeds = [training.get("recipe") or "" for training in trainings], {one.get("seed") for one in trainings}
     if args.results is not None and args.seed is None and len(seeds) > 1:
         raise VadError("the two models do not tell one and the same seed, but the table has one; give --seed.")
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         seed=(seeds.pop() if len(seeds) == 1 else None) if args.seed is None else args.seed,
         log=_told_log(args.log, args.results),
         baselines=not args.no_baselines,
-        fps=args.fps,
+        fps=fps,
         map_size=None if args.report is None else MAP_SIZE,
         track=partial(track, description="scoring"),
     )

@@ -1,9 +1,9 @@
 """Options that several verbs have: each has one name and one meaning."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_vad.cli.parser import above_zero
 from keras_vad.common.files import check_output
@@ -109,6 +109,11 @@ def add_boundary(parser: argparse.ArgumentParser) -> None:
 def add_fps(parser: argparse.ArgumentParser) -> None:
     """``--fps``."""
     parser.add_argument("--fps", type=above_zero, metavar="F", help="frames a second of videos that do not tell theirs")
+
+
+def rate_of_training(training: Mapping[str, Any] | None) -> float | None:
+    """The ``--fps`` that a training was given, which holds for footage of the same camera; ``None`` if none was."""
+    return (((training or {}).get("options") or {}).get("data") or {}).get("fps")
 
 
 def add_json(parser: argparse.ArgumentParser, content: str) -> None:

@@ -132,3 +132,20 @@ def test_refuses_a_part_twice_and_seeds_that_differ(project: Path, tmp_path: Pat
     with pytest.raises(VadError, match="do not tell one and the same seed"):
         table = ["--results", str(tmp_path / "results.csv")]
         evaluate(on_shapes(project, *motion, str(project / "other_seed"), *table))
+
+
+@pytest.mark.parametrize(("recipe", "hours"), [("{}", None), ("{fps: 30}", 119 / 30 / 3600)])
+def test_the_rate_that_training_was_given_holds_for_its_evaluation(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, hours: float | None
+) -> None:
+    monkeypatch.setenv("KERAS_VAD_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(project / "motion", tmp_path / "run")
+    with (tmp_path / "run" / "config.yaml").open("a") as config:
+        config.write(f"data: {recipe}\n")
+    evaluate(on_shapes(project, "--model", str(tmp_path / "run"), "--json", str(tmp_path / "e.json"), "--no-baselines"))
+    rows = json.loads((tmp_path / "e.json").read_text())["rows"]
+    found = next(row for row in rows if row["score"] == "frame_scores" and row["protocol"] == "deployable")
+    if hours is None:
+        assert found["normal_hours"] is None
+    else:
+        assert 0 < found["normal_hours"] <= hours
