@@ -21,7 +21,13 @@ from keras_vad.errors import UndecodableError, VadError
 logger = logging.getLogger("keras_vad")
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"),
+        *(".3gp", ".flv", ".m2ts", ".mts"),
+        *(".264", ".265", ".h264", ".h265", ".hevc", ".mjpeg"),  # streams without times, as some recorders write
+    }
+)
 
 _IMAGES = "jpg, png, tif or bmp"
 _DESKTOP_FILES = frozenset({"thumbs.db", "desktop.ini"})

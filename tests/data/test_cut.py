@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -68,3 +69,37 @@ def test_parts_are_never_replaced(street: Path, tmp_path: Path) -> None:
     with pytest.raises(VadError, match=r"street_001.mp4 exists; delete the parts of street.mp4 there, or name another"):
         cut_video(street, tmp_path / "parts", 3)
     assert sorted((tmp_path / "parts").iterdir()) == before
+
+
+def test_with_b_frames_no_frame_is_lost(tmp_path: Path) -> None:
+    street = tmp_path / "street.mp4"
+    with av.open(str(street), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "20", "bf": "3", "sc_threshold": "0"})
+        stream.height, stream.width, stream.pix_fmt = 24, 36, "yuv420p"
+        for frame in colour_frames(60):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert any(packet.pts != packet.dts for packet in av.open(str(street)).demux(video=0))
+    parts = cut_video(street, tmp_path / "parts", 2)
+    assert [len(open_video(part).frames) for part in parts] == [20, 20, 20]
+    np.testing.assert_array_equal(np.concatenate([frames_of(part) for part in parts]), frames_of(street))
+
+
+def test_one_group_of_pictures_is_one_part(tmp_path: Path) -> None:
+    street = write_video(tmp_path / "street.mp4", colour_frames(40), fps=10, codec="libx264")
+    (part,) = cut_video(street, tmp_path / "parts", 1)
+    np.testing.assert_array_equal(frames_of(part), frames_of(street))
+
+
+def test_what_cannot_be_cut_as_it_is_can_be_encoded_again(tmp_path: Path) -> None:
+    raw = write_video(tmp_path / "street.h264", colour_frames(40, (48, 64)), fps=10, codec="libx264")
+    with pytest.raises(VadError, match=r"street.h264 is a stream without times, .* \(--encode, and --fps\)"):
+        cut_video(raw, tmp_path / "parts", 1)
+    with pytest.raises(VadError, match=r"street.h264 has no clock; say how many frames it has a second \(--fps\)"):
+        cut_video(raw, tmp_path / "parts", 1, encode=True)
+    assert main([str(raw), str(tmp_path / "parts"), "--seconds", "1.5", "--encode", "--fps", "10"]) == 0
+    parts = [tmp_path / "parts" / f"street_00{number}.mp4" for number in (1, 2, 3)]
+    assert [len(open_video(part).frames) for part in parts] == [15, 15, 10]
+    np.testing.assert_allclose(open_video(parts[1]).times, np.arange(15) / 10, atol=1e-3)
+    found = np.concatenate([frames_of(part) for part in parts]).astype(int)
+    assert np.abs(found - frames_of(raw)).mean() < 3
