@@ -4,6 +4,7 @@ import tensorflow as tf
 import keras_vad
 from keras_vad.errors import VadError
 from keras_vad.training import strategy
+from keras_vad.training.recipe import list_recipes, load_recipe
 from keras_vad.training.strategy import check_precision, make_strategy
 from tests.models.test_contract import TINY
 
@@ -53,3 +54,13 @@ def test_a_cpu_with_wrong_gradients_of_3d_convolutions_trains_methods_that_have_
         with pytest.raises(VadError, match="this CPU computes wrong bfloat16 gradients of 3D convolutions"):
             check_precision("mixed_bfloat16", detector)
         check_precision("float32", detector)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in list_recipes() if load_recipe(name).training.precision == "mixed_bfloat16"]
+)
+def test_recipes_in_bfloat16_train_on_such_a_cpu(name, monkeypatch):
+    monkeypatch.setattr(strategy, "_bfloat16_gradients_are_right", lambda: False)
+    recipe = load_recipe(name)
+    model = max((key for key in keras_vad.list_models() if name.startswith(f"{key}_")), key=len)
+    check_precision("mixed_bfloat16", keras_vad.build(model, precision="mixed_bfloat16", **recipe.model))
