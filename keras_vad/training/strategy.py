@@ -76,15 +76,20 @@ def check_precision(precision: str, detector: keras.Model | None = None) -> None
             "precision mixed_float16 needs a GPU, because TensorFlow has no float16 3D pooling on CPU; use "
             "mixed_bfloat16 or float32."
         )
-    layers = None if detector is None else detector._flatten_layers()
-    kernels_3d = layers is None or any(
-        isinstance(layer, _CONVOLUTIONS_3D) and layer.compute_dtype == "bfloat16" for layer in layers
-    )
-    if precision == "mixed_bfloat16" and kernels_3d and not _bfloat16_gradients_are_right():
+    exposed = detector is None or has_bfloat16_convolutions_3d(detector)
+    if precision == "mixed_bfloat16" and exposed and not _bfloat16_gradients_are_right():
         raise VadError(
             "this CPU computes wrong bfloat16 gradients of 3D convolutions (a fault of TensorFlow's kernel for it); "
             "train with --precision float32."
         )
+
+
+def has_bfloat16_convolutions_3d(detector: keras.Model) -> bool:
+    """Whether any 3D convolution of a detector computes in bfloat16, whose gradients some CPUs get wrong."""
+    return any(
+        isinstance(layer, _CONVOLUTIONS_3D) and layer.compute_dtype == "bfloat16"
+        for layer in detector._flatten_layers()
+    )
 
 
 def _bfloat16_gradients_are_right() -> bool:

@@ -3,9 +3,8 @@ import tensorflow as tf
 
 import keras_vad
 from keras_vad.errors import VadError
-from keras_vad.training import strategy
 from keras_vad.training.recipe import list_recipes, load_recipe
-from keras_vad.training.strategy import check_precision, make_strategy
+from keras_vad.training.strategy import check_precision, has_bfloat16_convolutions_3d, make_strategy
 from tests.models.test_contract import TINY
 
 
@@ -41,26 +40,23 @@ def test_what_cannot_be(name, devices, message):
         make_strategy(name, devices)
 
 
-def test_a_cpu_with_wrong_gradients_of_3d_convolutions_trains_methods_that_have_none(monkeypatch):
-    monkeypatch.setattr(strategy, "_bfloat16_gradients_are_right", lambda: False)
-    built = {
-        key: keras_vad.build(key, precision="mixed_bfloat16", **TINY[key].config)
-        for key in ("st_dissociation", "decoupled", "conv3d_ae")
-    }
-    refused = built.pop("conv3d_ae")
-    for detector in built.values():  # decoupled's 3D convolutions are float32 in any precision
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("st_dissociation", False), ("decoupled", False), ("conv3d_ae", True)],  # decoupled's are float32 in any precision
+)
+def test_which_methods_have_3d_convolutions_in_bfloat16(key, expected):
+    detector = keras_vad.build(key, precision="mixed_bfloat16", **TINY[key].config)
+    assert has_bfloat16_convolutions_3d(detector) == expected
+    assert not has_bfloat16_convolutions_3d(keras_vad.build(key, **TINY[key].config))
+    check_precision("float32", detector)
+    if not expected:
         check_precision("mixed_bfloat16", detector)
-    for detector in (None, refused):
-        with pytest.raises(VadError, match="this CPU computes wrong bfloat16 gradients of 3D convolutions"):
-            check_precision("mixed_bfloat16", detector)
-        check_precision("float32", detector)
 
 
 @pytest.mark.parametrize(
     "name", [name for name in list_recipes() if load_recipe(name).training.precision == "mixed_bfloat16"]
 )
-def test_recipes_in_bfloat16_train_on_such_a_cpu(name, monkeypatch):
-    monkeypatch.setattr(strategy, "_bfloat16_gradients_are_right", lambda: False)
-    recipe = load_recipe(name)
+def test_recipes_in_bfloat16_have_no_3d_convolutions_in_it(name):
     model = max((key for key in keras_vad.list_models() if name.startswith(f"{key}_")), key=len)
-    check_precision("mixed_bfloat16", keras_vad.build(model, precision="mixed_bfloat16", **recipe.model))
+    detector = keras_vad.build(model, precision="mixed_bfloat16", **load_recipe(name).model)
+    assert not has_bfloat16_convolutions_3d(detector)
