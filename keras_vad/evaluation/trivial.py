@@ -122,7 +122,7 @@ def trivial_scores(
                 flow = np.square(speed)
                 scores[_FLOW].append(flow.mean(axis=(1, 2)))
                 scores[_FLOW_EXCESS].append(np.maximum(_blurred(flow) - flow_level, 0).mean(axis=(1, 2)))
-                scores[_FLOW_OF_ROWS].append(_largest_mean(cell_means(speed, FLOW_CELL) / row_speeds))
+                scores[_FLOW_OF_ROWS].append(row_normalised(speed, row_speeds))
             previous = batch[-1:]
         for name, pieces in scores.items():
             raw = np.concatenate(pieces)
@@ -154,6 +154,19 @@ def _training_speeds(videos: Sequence[CachedFrames]) -> np.ndarray:
 def _flow_level(speeds: np.ndarray) -> float:
     """The level that the blurred squared flow of training frames rarely exceeds; 0 without any."""
     return float(np.quantile(_blurred(np.square(speeds)), FLOW_QUANTILE)) if len(speeds) else 0.0
+
+
+def row_normalised(speed: np.ndarray, row_speeds: np.ndarray) -> np.ndarray:
+    """The score of ``trivial_flow_row_normalised``.
+
+    Args:
+        speed: (n, h, w) flow speeds, in pixels a frame.
+        row_speeds: What ``typical_speeds`` gives for the cells of training frames.
+
+    Returns:
+        (n,) means of the fastest cells, in multiples of the typical speed of their rows.
+    """
+    return _largest_mean(cell_means(speed, FLOW_CELL) / row_speeds)
 
 
 def flow_speeds(gray: np.ndarray) -> np.ndarray:

@@ -178,20 +178,19 @@ def test_the_check_of_the_tables_finds_stale_rows_and_logs(table: Path, capsys: 
     assert "scores that its detector no longer has: adv3dcae's old_error" in capsys.readouterr().out
 
 
-def test_logs_of_another_form_are_named(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_of_another_form_are_named(table: Path) -> None:
     logs = table.parent / "logs"
     (logs / "note.csv").write_text("a\n")
     (logs / "run" / "metrics.csv").unlink()
     (logs / "measured").mkdir()
-    (logs / "measured" / "results.csv").write_text("a\n" * 60_000)
-    faults = log_faults(logs)
+    (logs / "measured" / "results.csv").write_text("a\n" * 1_600_000)
+    size, *faults = log_faults(logs)
+    assert size.startswith(f"{logs} has 3,2") and "but at most 3,000,000 are kept" in size
     assert [fault.removeprefix(f"{logs}/").split(" ")[0] for fault in faults] == [
         *("measured/results.csv", "note.csv", "measured", "run")
     ]
-    assert "has 120,000 bytes; a log holds figures, not series" in faults[0]
+    assert "has 3,200,000 bytes; a log holds figures, not series" in faults[0]
     assert "has no summary.json" in faults[2] and "has no metrics.csv" in faults[3]
-    monkeypatch.setattr("keras_vad.evaluation.run_log.LARGEST_BYTES", 100_000)
-    assert "but at most 100,000 are kept" in log_faults(logs)[0]
 
 
 @pytest.mark.parametrize("text", [None, "no JSON", "[]"])
