@@ -106,6 +106,13 @@ def add_boundary(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pattern(parser: argparse.ArgumentParser) -> None:
+    """``PATTERN``, of the names that are listed."""
+    parser.add_argument(
+        "pattern", nargs="?", default="*", metavar="PATTERN", help="names with wildcards (default: all)"
+    )
+
+
 def add_fps(parser: argparse.ArgumentParser) -> None:
     """``--fps``."""
     parser.add_argument("--fps", type=above_zero, metavar="F", help="frames a second of videos that do not tell theirs")

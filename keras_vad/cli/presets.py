@@ -11,9 +11,7 @@ from keras_vad.cli import options
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "pattern", nargs="?", default="*", metavar="PATTERN", help="names with wildcards (default: all)"
-    )
+    options.add_pattern(parser)
     options.add_zoo(parser, "to look in, besides the stores and what was pulled before")
     options.add_stores(parser)
 

@@ -7,12 +7,12 @@ Example:
 import argparse
 from fnmatch import fnmatchcase
 
+from keras_vad.cli import options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "pattern", nargs="?", default="*", metavar="PATTERN", help="names with wildcards (default: all)"
-    )
+    options.add_pattern(parser)
 
 
 def run(args: argparse.Namespace) -> int:

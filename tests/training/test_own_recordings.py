@@ -7,6 +7,9 @@ import numpy as np
 from tests.data.media import colour_frames, truncate, write_images, write_video
 from tests.training.conftest import TINY
 
+COMMON = ["--model", "adv3dcae", "--dataset", "folder", "--data-dir", "videos", "--recipe", "adv3dcae_shapes_compact"]
+COMMON += [part for path, value in TINY.items() for part in ("--set", f"{path}={value}")]
+
 
 def test_short_and_broken_recordings_are_left_out_and_told(tmp_path, run_training_tool):
     for number in range(4):
@@ -15,21 +18,9 @@ def test_short_and_broken_recordings_are_left_out_and_told(tmp_path, run_trainin
     noise = np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), np.uint8)
     truncate(write_video(tmp_path / "videos" / "cut.avi", noise))
     (tmp_path / "videos" / "notes.txt").write_text("which camera was it?")
-    options = [part for path, value in TINY.items() for part in ("--set", f"{path}={value}")]
-    common = [
-        "--model",
-        "adv3dcae",
-        "--dataset",
-        "folder",
-        "--data-dir",
-        "videos",
-        "--recipe",
-        "adv3dcae_shapes_compact",
-    ]
     code, _, error = run_training_tool(
         [
-            *common,
-            *options,
+            *COMMON,
             "--set",
             "training.steps_per_epoch=40",
             "--set",
@@ -57,20 +48,7 @@ def test_short_and_broken_recordings_are_left_out_and_told(tmp_path, run_trainin
 def test_nothing_that_serves_is_an_error_that_lists_why(tmp_path, run_training_tool):
     for number in range(2):
         write_images(tmp_path / "videos" / f"day{number}", colour_frames(3, (24, 32), seed=number))
-    options = [part for path, value in TINY.items() for part in ("--set", f"{path}={value}")]
-    code, _, error = run_training_tool(
-        [
-            "--model",
-            "adv3dcae",
-            "--dataset",
-            "folder",
-            "--data-dir",
-            "videos",
-            "--recipe",
-            "adv3dcae_shapes_compact",
-            *options,
-        ]
-    )
+    code, _, error = run_training_tool(COMMON)
     assert code == 2
     assert error.splitlines()[-1].startswith("error: none of the training videos serves: day")
     assert "(3 frames, but a window spans 4)" in error
