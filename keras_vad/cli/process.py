@@ -40,13 +40,33 @@ def run(main: Callable[[], int]) -> int:
         main: The command; returns its exit code.
 
     Returns:
-        The command's exit code; 2 after a ``VadError``, 130 after Ctrl-C.
+        The command's exit code; 2 after a ``VadError`` or a file that cannot be read or written, 130 after Ctrl-C, 1 if
+        nobody reads what it prints any more, as ``head`` does.
     """
     try:
-        return main()
+        code = main()
+        sys.stdout.flush()
+        return code
     except VadError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: stopped by the user.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        _drop_output()
+        return 1
+    except OSError as error:  # such as of a full disk
+        print(
+            f"error: {error.filename or 'the output'} cannot be read or written ({error.strerror or error}); look "
+            "after its disk and permissions.",
+            file=sys.stderr,
+        )
+        if error.filename is None:
+            _drop_output()
+        return 2
+
+
+def _drop_output() -> None:
+    """Let Python not try again, when it ends, to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

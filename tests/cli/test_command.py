@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -254,3 +255,26 @@ def test_help_in_a_process_of_its_own_imports_little(call):
     assert done.stdout.startswith("usage: keras-vad ")
     loaded = done.stdout.splitlines()[-1]
     assert loaded in ("[]", "['yaml']")
+
+
+def list_recipes_to(output):
+    command = [sys.executable, "-m", "keras_vad", "recipes"]
+    environment = {**os.environ, "PYTHONPATH": PATHS}
+    done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, env=environment, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    assert list_recipes_to(write) == (1, "")
+    os.close(write)
+
+
+def test_an_output_on_a_full_disk():
+    with Path("/dev/full").open("w") as full:
+        code, error = list_recipes_to(full)
+    assert code == 2
+    assert error == (
+        "error: the output cannot be read or written (No space left on device); look after its disk and permissions.\n"
+    )
